@@ -1,0 +1,36 @@
+/*
+ * The translator's face to the run loop.
+ *
+ * World: monitor.  Owner: vm->bt, from vm->arena.  Order: bt_init() after
+ * mmu_init().  Guest faults never come out of here: they are delivered to the
+ * vCPU.  vm_stop() ends everything.
+ */
+#ifndef BT_BT_H
+#define BT_BT_H
+
+#include "cpu/vcpu.h"
+
+void bt_init(struct vm *vm);
+void bt_reset(struct vm *vm);
+
+/* Can the vCPU's present state be run by translation at all (else: interpreter)? */
+bool bt_can_run(const struct vcpu *v);
+
+/*
+ * Run translated code from v->eip until something needs the run loop: an
+ * event (v->attention), a stop, a state that bt_can_run() refuses, or a
+ * change of privilege.  The vCPU is exact (an instruction boundary) when it returns.
+ */
+void bt_run(struct vcpu *v);
+
+/* Tell translated code whether an interrupt waits for IF. */
+void bt_set_irq_pending(struct vm *vm, bool pending);
+
+/* Drop all translations. reason: enum bt_flush. */
+enum bt_flush { BT_FLUSH_FULL, BT_FLUSH_RESET, BT_FLUSH_REMAP };
+void bt_flush(struct vm *vm, enum bt_flush reason);
+
+/* Text for the dump: the translation units entered last. */
+int bt_dump(struct vm *vm, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,187 @@
+/*
+ * The translator's own structures: translation units, exits, the cache.
+ *
+ * World: monitor, bt/ only.  Units: tca are linear addresses in the window;
+ * tu numbers index bt->tu[] (0 is none).  Owner: struct bt.
+ *
+ * A TU's code in the TC is one run of bytes with a map: records in ascending
+ * offset that say what state the guest is in from there on.  They make every
+ * fault and interrupt precise (bt/state.c).
+ */
+#ifndef BT_BT_PRIV_H
+#define BT_BT_PRIV_H
+
+#include "bt/bt.h"
+#include "bt/decode.h"
+#include "bt/windata.h"
+#include "cpu/gmem.h"
+#include "shadowmmu/mmu.h"
+#include "world/cross.h"
+#include "world/world.h"
+
+#define TU_MAX_INSNS 12
+#define TU_MAX (1u << 16)
+#define TU_MAP_MAX 64
+#define HASH_SIZE (1u << 16)
+
+/* What a TU assumes of the vCPU's mode; part of its key. */
+#define MODE_CPL 3u          /* bits 0-1 */
+#define MODE_NOFPU BIT(2)    /* CR0.TS or EM: FPU instructions are interpreted */
+#define MODE_NOSSE BIT(3)    /* CR4.OSFXSR clear */
+#define MODE_NOXSAVE BIT(4)  /* CR4.OSXSAVE clear */
+#define MODE_SS16 BIT(5)     /* 16-bit stack: stack-relative sequences are interpreted */
+#define MODE_GS2FS BIT(6)    /* guest GS sits in the real FS */
+#define MODE_ODDFLAGS BIT(7) /* IOPL, NT or AC set: PUSHF/POPF/CLI/STI are interpreted */
+#define MODE_NOTSC BIT(8)    /* RDTSC is interpreted */
+#define MODE_ODDCS BIT(9)    /* CS not flat: base and limit are part of the key */
+
+static inline bool mode_user(uint32_t mode) { return (mode & MODE_CPL) == 3; }
+
+/* Map records: the state of the guest from `off` on. */
+enum map_kind {
+    MAP_INSN,        /* exactly at off: boundary before insn; up to the next record: faults are precise */
+    MAP_BODY,        /* inside an insn; registers in `spill` are in their slots, otherwise precise on faults */
+    MAP_EXIT_DIRECT, /* exactly at off: boundary, eip = exit[arg].target */
+    MAP_EXIT_IND,    /* exactly at off: boundary, eip = target_eip slot, ecx in its slot */
+    MAP_STUB,        /* leads to a callout by itself */
+};
+#define SPILL_EAX 1
+#define SPILL_ECX 2
+#define SPILL_EDX 4
+#define MAP_SHADOW 8 /* boundary lies in an STI shadow */
+
+struct map_rec {
+    uint16_t off;       /* from tu->tca */
+    uint8_t kind;
+    uint8_t insn;       /* guest instruction number */
+    uint8_t arg;        /* exit number */
+    uint8_t flags;      /* SPILL_*, MAP_SHADOW */
+};
+
+struct tu_exit {
+    uint32_t target;    /* guest EIP */
+    tca_t site;         /* address of the rel32 */
+    tca_t stub;         /* what it points to when unchained */
+    uint32_t to;        /* TU chained to, 0 none */
+    uint32_t next_in;   /* next exit chained to the same TU: tu << 1 | exit */
+    bool chainable;
+};
+
+struct tu {
+    uint32_t eip;
+    uint32_t mode;
+    uint32_t cs_base, cs_limit;
+    gpn_t gpn[2];       /* pages of its bytes; gpn[1] == NO_GPN if one */
+    uint32_t page_next[2];
+    uint32_t hash_next;
+    tca_t tca;
+    uint16_t tc_len;
+    uint16_t len;       /* guest bytes */
+    uint8_t ninsns, nmap, nexits;
+    bool live, nochain; /* nochain: reached by lookup only (page-crossing user code) */
+    uint8_t insn_off[TU_MAX_INSNS + 1]; /* guest offset of each instruction, then the length */
+    uint32_t in;        /* exits chained to here */
+    tca_t pad;          /* return landing pad within, 0 none */
+    uint32_t pad_eip;
+    struct tu_exit exit[2];
+    struct map_rec *map;
+};
+#define NO_GPN 0xffffffffu
+
+/* Callout arguments: kind in bits 0-3, TU number from bit 4 (16 bits), sub in bits 20-31. */
+enum callout { CO_NONE, CO_EXIT, CO_INTERP, CO_LOOKUP, CO_RUNONCE };
+static inline uint32_t callout_arg(enum callout kind, uint32_t tu, uint32_t sub)
+{
+    return (uint32_t)kind | tu << 4 | sub << 20;
+}
+
+struct plant {
+    tca_t tca;
+    uint8_t byte;
+};
+
+/* Code pages: linear page -> physical page that kernel TUs were made from. */
+struct code_page {
+    gla_t gla;
+    gpn_t gpn;
+    bool used;
+};
+#define CODE_PAGES 8192u
+
+/* A small cache of code fetch translations for slow lookups. */
+struct fetch_entry {
+    gla_t gla;
+    gpn_t gpn;
+    uint32_t gen;
+    uint8_t user;
+};
+#define FETCH_ENTRIES 256u
+
+struct bt {
+    struct bt_decoder decoder;
+    struct bt_options opt;
+    struct windata *wd;
+    uint8_t *tc_rw;
+    tca_t tc_start, tc_next, tc_limit; /* after the fixed stubs */
+    tca_t l2_stub[2], l1_miss[2];      /* [user] */
+    tca_t l2_jump[2];                  /* their final jumps: boundaries */
+    tca_t run_once;                    /* slot for fpnative_run() */
+    uint8_t callout_seq[8];
+    unsigned callout_len;
+
+    struct tu *tu;
+    uint32_t ntus;
+    uint32_t *hash;
+    uint32_t *page_tus;      /* [gpn]: tu << 1 | which */
+    uint8_t *page_quiet;     /* [gpn]: writes in a row that hit no TU */
+    uint32_t npages;
+    struct map_rec *maps;    /* pool */
+    uint32_t nmaps, maps_max;
+
+    struct plant plant[32];
+    unsigned nplants;
+
+    struct code_page *code_pages; /* hash by gla */
+    uint32_t ncode_pages;
+    struct fetch_entry *fetch;
+    uint32_t fetch_gen;
+    uint32_t seen_user_gen, seen_global_gen;
+    uint32_t ctx_mode[2], ctx_base[2], ctx_limit[2]; /* what the L1/L2 tables were filled under */
+    uint32_t flush_count;
+    uint32_t recent[64], nrecent; /* eips of TUs entered from the monitor */
+    uint32_t seg_state;      /* what world_seg_sync() was last called for */
+    gla_t seg_limit;
+    bool last_chainable;
+    uint32_t chain_from;     /* exit that asked for the next lookup: tu << 1 | exit, or NO_EXIT */
+};
+
+static inline uint8_t *tc_hva(struct bt *bt, tca_t tca) { return bt->tc_rw + (tca - WIN_TC); }
+
+/* tc.c */
+void tc_init(struct vm *vm);
+struct tu *tu_find(struct bt *bt, uint32_t eip, gpn_t gpn, uint32_t mode, const struct vcpu *v);
+uint32_t tu_number(const struct bt *bt, const struct tu *t);
+struct tu *tu_new(struct vm *vm);
+void tu_publish(struct vm *vm, struct tu *t);
+void tu_kill(struct vm *vm, struct tu *t);
+struct tu *tu_at(struct bt *bt, tca_t tca);
+void tu_chain(struct vm *vm, struct tu *from, unsigned exit, struct tu *to);
+void lookup_flush(struct bt *bt, unsigned user);
+void lookup_insert(struct bt *bt, const struct tu *t);
+
+/* translate.c: NULL with *f set for a fetch fault; NULL with vec 0xff: interpret instead. */
+struct tu *bt_translate(struct vcpu *v, uint32_t mode, struct fault *f);
+bool bt_fetch_page(struct vcpu *v, gla_t gla, gpn_t *gpn, struct fault *f);
+
+/* state.c */
+uint32_t bt_mode(const struct vcpu *v);
+void bt_flags_in(struct vcpu *v, struct bt *bt);  /* v->hflags, vif slot -> v->eflags */
+void bt_flags_out(struct vcpu *v, struct bt *bt); /* v->eflags -> v->hflags, vif slot */
+bool bt_sync_fault(struct vcpu *v, tca_t tca, struct tu **tu, unsigned *insn);
+bool bt_sync_boundary(struct vcpu *v, tca_t tca);
+void bt_plant(struct vcpu *v, tca_t tca);
+void bt_unplant(struct bt *bt);
+
+#define NO_EXIT 0xffffffffu
+
+#endif

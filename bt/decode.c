@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The decoder's face to the translator, and the only file that knows Zydis.
+ *
+ * A translation needs little of an instruction: its length, which of the
+ * classes of class.def it falls into, and where a few bytes lie.  Operands
+ * are not decoded; what is not sensitive is copied.  The class comes from
+ * three sources in this order: encodings that share a mnemonic with harmless
+ * forms (MOV, PUSH, POP with segment registers; far transfers), the table in
+ * insn.def, and the instruction's category.  An instruction of a category
+ * that is not known to be harmless is left to the interpreter.
+ */
+#include <Zydis/Zydis.h>
+
+#include "base/mem.h"
+#include "bt/decode.h"
+#include "cpu/vcpu.h"
+
+_Static_assert(sizeof(ZydisDecoder) <= sizeof(struct bt_decoder), "storage for the decoder");
+
+static const ZydisDecoder *zydis(const struct bt_decoder *d)
+{
+    return (const ZydisDecoder *)d->opaque;
+}
+
+void bt_decoder_init(struct bt_decoder *d)
+{
+    memset(d, 0, sizeof *d);
+    ZydisDecoderInit((ZydisDecoder *)d->opaque, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+}
+
+const char *bt_mnemonic_name(unsigned mnemonic)
+{
+    return ZydisMnemonicGetString(mnemonic);
+}
+
+unsigned bt_mnemonic_count(void)
+{
+    return ZYDIS_MNEMONIC_MAX_VALUE + 1;
+}
+
+static int category_class(unsigned category)
+{
+    switch (category) {
+    case ZYDIS_CATEGORY_ADOX_ADCX: case ZYDIS_CATEGORY_AES: case ZYDIS_CATEGORY_AVX:
+    case ZYDIS_CATEGORY_AVX2: case ZYDIS_CATEGORY_AVX2GATHER: case ZYDIS_CATEGORY_AVX512:
+    case ZYDIS_CATEGORY_AVX512_4FMAPS: case ZYDIS_CATEGORY_AVX512_4VNNIW:
+    case ZYDIS_CATEGORY_AVX512_BITALG: case ZYDIS_CATEGORY_AVX512_VBMI:
+    case ZYDIS_CATEGORY_AVX512_VP2INTERSECT: case ZYDIS_CATEGORY_BINARY:
+    case ZYDIS_CATEGORY_BITBYTE: case ZYDIS_CATEGORY_BLEND: case ZYDIS_CATEGORY_BMI1:
+    case ZYDIS_CATEGORY_BMI2: case ZYDIS_CATEGORY_BROADCAST: case ZYDIS_CATEGORY_CMOV:
+    case ZYDIS_CATEGORY_COMPRESS: case ZYDIS_CATEGORY_CONFLICT: case ZYDIS_CATEGORY_CONVERT:
+    case ZYDIS_CATEGORY_DATAXFER: case ZYDIS_CATEGORY_DECIMAL: case ZYDIS_CATEGORY_EXPAND:
+    case ZYDIS_CATEGORY_FCMOV: case ZYDIS_CATEGORY_FLAGOP: case ZYDIS_CATEGORY_FP16:
+    case ZYDIS_CATEGORY_GATHER: case ZYDIS_CATEGORY_GFNI: case ZYDIS_CATEGORY_IFMA:
+    case ZYDIS_CATEGORY_KMASK: case ZYDIS_CATEGORY_LOGICAL: case ZYDIS_CATEGORY_LOGICAL_FP:
+    case ZYDIS_CATEGORY_LZCNT: case ZYDIS_CATEGORY_MMX: case ZYDIS_CATEGORY_NOP:
+    case ZYDIS_CATEGORY_PCLMULQDQ: case ZYDIS_CATEGORY_POP: case ZYDIS_CATEGORY_PREFETCH:
+    case ZYDIS_CATEGORY_PUSH: case ZYDIS_CATEGORY_RDRAND: case ZYDIS_CATEGORY_RDSEED:
+    case ZYDIS_CATEGORY_ROTATE: case ZYDIS_CATEGORY_SCATTER: case ZYDIS_CATEGORY_SEMAPHORE:
+    case ZYDIS_CATEGORY_SETCC: case ZYDIS_CATEGORY_SHA: case ZYDIS_CATEGORY_SHIFT:
+    case ZYDIS_CATEGORY_SSE: case ZYDIS_CATEGORY_STRINGOP: case ZYDIS_CATEGORY_STTNI:
+    case ZYDIS_CATEGORY_VAES: case ZYDIS_CATEGORY_VBMI2: case ZYDIS_CATEGORY_VFMA:
+    case ZYDIS_CATEGORY_VPCLMULQDQ: case ZYDIS_CATEGORY_WIDENOP: case ZYDIS_CATEGORY_X87_ALU:
+    case ZYDIS_CATEGORY_XSAVE: case ZYDIS_CATEGORY_XSAVEOPT:
+        return CL_IDENT;
+    default:
+        return -1;
+    }
+}
+
+int bt_mnemonic_class(unsigned mnemonic, unsigned category)
+{
+    switch (mnemonic) {
+#define INSN(name, class, reason) \
+    case ZYDIS_MNEMONIC_##name: return CL_##class;
+#include "bt/insn.def"
+#undef INSN
+    default:
+        return category_class(category);
+    }
+}
+
+static uint8_t needs_of(const ZydisDecodedInstruction *zi)
+{
+    if (zi->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX || zi->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX) {
+        bool gpr = zi->meta.category == ZYDIS_CATEGORY_BMI1 || zi->meta.category == ZYDIS_CATEGORY_BMI2;
+        return gpr ? 0 : NEED_XSAVE | NEED_FPU;
+    }
+    switch (zi->meta.isa_ext) {
+    case ZYDIS_ISA_EXT_X87:
+    case ZYDIS_ISA_EXT_MMX:
+    case ZYDIS_ISA_EXT_AMD3DNOW:
+        return NEED_FPU;
+    case ZYDIS_ISA_EXT_SSE: case ZYDIS_ISA_EXT_SSE2: case ZYDIS_ISA_EXT_SSE3: case ZYDIS_ISA_EXT_SSSE3:
+    case ZYDIS_ISA_EXT_SSE4: case ZYDIS_ISA_EXT_SSE4A: case ZYDIS_ISA_EXT_AES:
+    case ZYDIS_ISA_EXT_PCLMULQDQ: case ZYDIS_ISA_EXT_SHA: case ZYDIS_ISA_EXT_GFNI:
+        break;
+    case ZYDIS_ISA_EXT_XSAVE: case ZYDIS_ISA_EXT_XSAVEC: case ZYDIS_ISA_EXT_XSAVEOPT:
+    case ZYDIS_ISA_EXT_XSAVES:
+        return NEED_XSAVE | NEED_FPU;
+    default:
+        /* FXSAVE/FXRSTOR count as base in some tables. */
+        return zi->mnemonic == ZYDIS_MNEMONIC_FXSAVE || zi->mnemonic == ZYDIS_MNEMONIC_FXRSTOR ? NEED_FPU : 0;
+    }
+    switch (zi->mnemonic) { /* no vector state */
+    case ZYDIS_MNEMONIC_LFENCE: case ZYDIS_MNEMONIC_SFENCE: case ZYDIS_MNEMONIC_MFENCE:
+    case ZYDIS_MNEMONIC_PREFETCHNTA: case ZYDIS_MNEMONIC_PREFETCHT0: case ZYDIS_MNEMONIC_PREFETCHT1:
+    case ZYDIS_MNEMONIC_PREFETCHT2: case ZYDIS_MNEMONIC_MOVNTI: case ZYDIS_MNEMONIC_CRC32:
+    case ZYDIS_MNEMONIC_POPCNT:
+        return 0;
+    default:
+        return NEED_SSE | NEED_FPU;
+    }
+}
+
+/* MOV, PUSH and POP with a segment register, by opcode. */
+static int segment_form(const ZydisDecodedInstruction *zi, const uint8_t *bytes, const struct bt_insn *in)
+{
+    if (zi->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+        return -1;
+    if (zi->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT) {
+        switch (zi->opcode) {
+        case 0x8c:
+            return (bytes[in->modrm_off] >> 6) == 3 && !in->osz16 ? CL_SEG_READ : CL_INTERP;
+        case 0x8e: case 0x07: case 0x17: case 0x1f:
+            return CL_INTERP;
+        case 0x06: case 0x0e: case 0x16: case 0x1e:
+            return in->osz16 ? CL_INTERP : CL_SEG_READ;
+        }
+    } else if (zi->opcode_map == ZYDIS_OPCODE_MAP_0F) {
+        switch (zi->opcode) {
+        case 0xa0: case 0xa8:
+            return in->osz16 ? CL_INTERP : CL_SEG_READ;
+        case 0xa1: case 0xa9:
+            return CL_INTERP;
+        case 0x20: case 0x21: case 0x24: case 0x26: /* MOV from CR, DR */
+            return CL_INTERP;
+        case 0x22: case 0x23: /* MOV to CR, DR */
+            return CL_INTERP_END;
+        }
+    }
+    return -1;
+}
+
+static int classify(const ZydisDecodedInstruction *zi, const uint8_t *bytes, const struct bt_insn *in)
+{
+    int c = segment_form(zi, bytes, in);
+
+    if (c >= 0)
+        return c;
+    c = bt_mnemonic_class(zi->mnemonic, zi->meta.category);
+    if (c < 0)
+        return CL_INTERP_END;
+    switch (c) {
+    case CL_JMP:
+    case CL_CALL:
+        if (zi->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || in->osz16)
+            return CL_INTERP_END;
+        if (zi->opcode == 0xff)
+            return c == CL_JMP ? CL_JMP_IND : CL_CALL_IND;
+        return c;
+    case CL_RET:
+        return zi->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || in->osz16 ? CL_INTERP_END : c;
+    case CL_JCC:
+        return in->osz16 ? CL_INTERP_END : c;
+    case CL_LOOP:
+        return in->osz16 ? CL_INTERP_END : c;
+    default:
+        return c;
+    }
+}
+
+/* Does a segment prefix change what this instruction touches? */
+static bool touches_memory(const ZydisDecodedInstruction *zi)
+{
+    if (zi->mnemonic == ZYDIS_MNEMONIC_LEA || zi->meta.category == ZYDIS_CATEGORY_NOP ||
+        zi->meta.category == ZYDIS_CATEGORY_WIDENOP || zi->meta.category == ZYDIS_CATEGORY_COND_BR)
+        return false;
+    if (zi->attributes & ZYDIS_ATTRIB_HAS_MODRM)
+        return zi->raw.modrm.mod != 3 || zi->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ ||
+               zi->mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU || zi->mnemonic == ZYDIS_MNEMONIC_VMASKMOVDQU;
+    if (zi->meta.category == ZYDIS_CATEGORY_STRINGOP || zi->mnemonic == ZYDIS_MNEMONIC_XLAT)
+        return true;
+    return zi->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && zi->opcode >= 0xa0 && zi->opcode <= 0xa3;
+}
+
+static void scan_prefixes(const ZydisDecodedInstruction *zi, struct bt_insn *in)
+{
+    in->seg = 0xff;
+    for (unsigned i = 0; i < zi->raw.prefix_count; i++) {
+        switch (zi->raw.prefixes[i].value) {
+        case 0x26: in->seg = SEG_ES; in->seg_off = i; break;
+        case 0x2e: in->seg = SEG_CS; in->seg_off = i; break;
+        case 0x36: in->seg = SEG_SS; in->seg_off = i; break;
+        case 0x3e: in->seg = SEG_DS; in->seg_off = i; break;
+        case 0x64: in->seg = SEG_FS; in->seg_off = i; break;
+        case 0x65: in->seg = SEG_GS; in->seg_off = i; break;
+        case 0x66: in->osz16 = true; break;
+        case 0x67: in->asz16 = true; break;
+        case 0xf0: in->lock = true; break;
+        case 0xf2: case 0xf3: in->rep = true; break;
+        }
+    }
+}
+
+void bt_decode(const struct bt_decoder *d, const uint8_t *bytes, unsigned avail, struct bt_insn *in)
+{
+    ZydisDecoderContext context;
+    ZydisDecodedInstruction zi;
+
+    memset(in, 0, sizeof *in);
+    in->cls = CL_INTERP_END;
+    in->seg = 0xff;
+    if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(zydis(d), &context, bytes, avail, &zi)))
+        return;
+    in->len = zi.length;
+    in->mnemonic = zi.mnemonic;
+    scan_prefixes(&zi, in);
+    in->opcode_off = zi.raw.prefix_count;
+    if (zi.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+        in->opcode_off += zi.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT ? 0 : zi.opcode_map == ZYDIS_OPCODE_MAP_0F ? 1 : 2;
+    if (zi.attributes & ZYDIS_ATTRIB_HAS_MODRM) {
+        in->modrm_off = zi.raw.modrm.offset;
+        in->modrm = bytes[in->modrm_off];
+    }
+    in->mem = touches_memory(&zi);
+    in->needs = needs_of(&zi);
+    in->imm = (uint32_t)zi.raw.imm[0].value.u;
+    if (zi.raw.imm[0].is_relative)
+        in->rel = (int32_t)zi.raw.imm[0].value.s;
+    in->cls = classify(&zi, bytes, in);
+}

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Running translated code: enter, take the exit, find what runs next.
+ *
+ * bt_run() stays here as long as it can: hidden faults resume where they
+ * happened, callouts interpret one instruction and go on behind it, exits and
+ * lookups find or make the next TU and chain to it.  The run loop gets the
+ * vCPU back, at an instruction boundary, for events, stops, changes of
+ * privilege to user code, and states that translation does not handle.
+ */
+#include "base/assert.h"
+#include "bt/bt_priv.h"
+#include "base/fmt.h"
+#include "cpu/exception.h"
+#include "cpu/interp.h"
+
+enum next {
+    NEXT_LOOKUP, /* v is exact: find the TU for v->eip */
+    NEXT_ENTER,  /* resume at *tca */
+    NEXT_RETURN, /* v is exact: back to the run loop */
+};
+
+void bt_init(struct vm *vm)
+{
+    struct bt *bt = arena_alloc(&vm->arena, sizeof *bt, 64);
+
+    vm->bt = bt;
+    bt->opt = vm->cross->config.bt;
+    if (bt->opt.tu_insns < 1 || bt->opt.tu_insns > TU_MAX_INSNS)
+        bt->opt.tu_insns = TU_MAX_INSNS;
+    bt->wd = world_win_data(vm);
+    memset(bt->wd, 0, sizeof *bt->wd);
+    world_fence_begin(vm);
+    bt_decoder_init(&bt->decoder);
+    world_fence_end(vm);
+    tc_init(vm);
+    bt_reset(vm);
+}
+
+void bt_reset(struct vm *vm)
+{
+    struct bt *bt = vm->bt;
+
+    bt_flush(vm, BT_FLUSH_RESET);
+    bt->fetch_gen++;
+    bt->ctx_mode[0] = bt->ctx_mode[1] = ~0u;
+    bt->seg_state = ~0u;
+    bt->chain_from = NO_EXIT;
+    bt->wd->irq_pending = 0;
+    vm->vcpu->hsel_dirty = 0x3f;
+}
+
+bool bt_can_run(const struct vcpu *v)
+{
+    return vcpu_protected(v) && vcpu_code32(v) && !(v->eflags & EFLAGS_TF) && !(v->dr[7] & 0xff) &&
+           !v->shadow && !v->halted;
+}
+
+void bt_set_irq_pending(struct vm *vm, bool pending)
+{
+    vm->bt->wd->irq_pending = pending;
+}
+
+/* --------------------------------------------------------- TLB events */
+
+/* Kernel code pages whose mapping changed make chains and lookups stale. */
+static bool code_pages_hold(struct vcpu *v)
+{
+    struct bt *bt = v->vm->bt;
+
+    for (unsigned i = 0; bt->ncode_pages && i < CODE_PAGES; i++) {
+        struct code_page *c = &bt->code_pages[i];
+        struct walk w;
+
+        if (c->used && (!mmu_peek(v, c->gla, &w) || gpa_to_gpn(w.gpa) != c->gpn))
+            return false;
+    }
+    return true;
+}
+
+static void take_tlb_events(struct vcpu *v)
+{
+    struct bt *bt = v->vm->bt;
+    const struct mmu_gens *g = mmu_gens(v->vm);
+
+    if (g->user == bt->seen_user_gen && g->global == bt->seen_global_gen)
+        return;
+    bt->fetch_gen++;
+    if (g->global != bt->seen_global_gen) {
+        if (!code_pages_hold(v))
+            bt_flush(v->vm, BT_FLUSH_REMAP);
+        bt->seen_global_gen = g->global;
+    }
+    if (g->user != bt->seen_user_gen) {
+        lookup_flush(bt, 1);
+        bt->seen_user_gen = g->user;
+    }
+}
+
+/* The lookup tables hold TUs of one mode and CS at a time. */
+static void take_context(struct vcpu *v, uint32_t mode)
+{
+    struct bt *bt = v->vm->bt;
+    unsigned user = mode_user(mode);
+    const struct seg *cs = &v->seg[SEG_CS];
+
+    if (bt->ctx_mode[user] == mode && bt->ctx_base[user] == cs->base && bt->ctx_limit[user] == cs->limit)
+        return;
+    lookup_flush(bt, user);
+    bt->ctx_mode[user] = mode;
+    bt->ctx_base[user] = cs->base;
+    bt->ctx_limit[user] = cs->limit;
+}
+
+/* --------------------------------------------------------- segments */
+
+/* Make host selectors fit the mode; false: the stack segment can't be expressed. */
+static bool take_segments(struct vcpu *v, uint32_t mode)
+{
+    struct bt *bt = v->vm->bt;
+    uint32_t state = mode & (MODE_CPL | MODE_GS2FS);
+    gla_t limit = mode_user(mode) ? mmu_user_limit(v) : WIN_BASE;
+
+    if (!v->hsel_dirty && state == bt->seg_state && limit == bt->seg_limit)
+        return true;
+    if (state != bt->seg_state || limit != bt->seg_limit)
+        v->hsel_dirty = 0x3f;
+    for (unsigned s = 0; s < SEG_COUNT; s++)
+        bt->wd->sel[s] = v->seg[s].sel;
+    bt->seg_state = state;
+    bt->seg_limit = limit;
+    if (world_seg_sync(v, limit, mode & MODE_GS2FS))
+        return true;
+    bt->seg_state = ~0u;
+    return false;
+}
+
+/* --------------------------------------------------------- finding a TU */
+
+static struct tu *find_or_make(struct vcpu *v, uint32_t mode, struct fault *f)
+{
+    struct bt *bt = v->vm->bt;
+    struct tu *t;
+    gpn_t gpn, gpn2;
+
+    f->vec = 0xff;
+    if (!bt_fetch_page(v, v->seg[SEG_CS].base + v->eip, &gpn, f))
+        return NULL;
+    t = tu_find(bt, v->eip, gpn, mode, v);
+    if (t && t->gpn[1] != NO_GPN) {
+        gla_t second = gla_page(t->cs_base + t->eip) + PAGE_SIZE;
+
+        if (!bt_fetch_page(v, second, &gpn2, f))
+            return NULL;
+        if (gpn2 != t->gpn[1]) {
+            tu_kill(v->vm, t);
+            t = NULL;
+        }
+    }
+    return t ? t : bt_translate(v, mode, f);
+}
+
+static void chain_pending(struct vcpu *v, struct tu *to)
+{
+    struct bt *bt = v->vm->bt;
+
+    if (bt->chain_from == NO_EXIT)
+        return;
+    tu_chain(v->vm, &bt->tu[bt->chain_from >> 1], bt->chain_from & 1, to);
+    bt->chain_from = NO_EXIT;
+}
+
+/* v is exact and may run translated: where to?  False: v has moved on or must go back. */
+static enum next next_tu(struct vcpu *v, tca_t *tca)
+{
+    struct bt *bt = v->vm->bt;
+    struct fault f;
+    struct tu *t;
+    uint32_t mode;
+
+    take_tlb_events(v);
+    mode = bt_mode(v);
+    take_context(v, mode);
+    t = take_segments(v, mode) ? find_or_make(v, mode, &f) : NULL;
+    if (t) {
+        chain_pending(v, t);
+        lookup_insert(bt, t);
+        bt->recent[bt->nrecent++ % ARRAY_SIZE(bt->recent)] = t->eip;
+        *tca = t->tca;
+        bt_flags_out(v, bt);
+        return NEXT_ENTER;
+    }
+    bt->chain_from = NO_EXIT;
+    if (bt->seg_state != ~0u && f.vec != 0xff) {
+        vcpu_deliver_fault(v, &f);
+        return NEXT_LOOKUP;
+    }
+    return interp_run_one(v) == INTERP_OK ? NEXT_LOOKUP : NEXT_RETURN;
+}
+
+/* --------------------------------------------------------- exits */
+
+/* The boundary behind instruction n of t, if the guest really goes there. */
+static bool resume_behind(struct vcpu *v, struct tu *t, unsigned n, tca_t *tca)
+{
+    for (unsigned i = 0; i < t->nmap; i++) {
+        const struct map_rec *r = &t->map[i];
+
+        if ((r->kind == MAP_INSN && r->insn == n + 1u && t->eip + t->insn_off[n + 1] == v->eip) ||
+            (r->kind == MAP_EXIT_DIRECT && r->insn > n && t->exit[r->arg].target == v->eip)) {
+            *tca = t->tca + r->off;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Interpret the instruction at v->eip, which is number n of t. */
+static enum next interpret(struct vcpu *v, struct tu *t, unsigned n, tca_t *tca)
+{
+    struct bt *bt = v->vm->bt;
+    uint32_t flushes = bt->flush_count;
+    const struct mmu_gens *g = mmu_gens(v->vm);
+
+    if (interp_run_one(v) != INTERP_OK)
+        return NEXT_RETURN;
+    if (v->attention || (bt->wd->irq_pending && (v->eflags & EFLAGS_IF)) || !bt_can_run(v))
+        return NEXT_RETURN;
+    if (flushes != bt->flush_count || !t->live || g->user != bt->seen_user_gen ||
+        g->global != bt->seen_global_gen || bt_mode(v) != t->mode || v->seg[SEG_CS].base != t->cs_base ||
+        v->seg[SEG_CS].limit != t->cs_limit || !resume_behind(v, t, n, tca))
+        return NEXT_LOOKUP;
+    if (!take_segments(v, t->mode))
+        return NEXT_LOOKUP;
+    bt_flags_out(v, bt);
+    return NEXT_ENTER;
+}
+
+static enum next take_callout(struct vcpu *v, tca_t *tca)
+{
+    struct bt *bt = v->vm->bt;
+    uint32_t arg = bt->wd->callout_arg, no = arg >> 4 & 0xffff, sub = arg >> 20;
+    struct tu *t = &bt->tu[no];
+
+    v->vm->stats->callouts++;
+    if (bt->nplants) {
+        bt_unplant(bt);
+        v->attention = 1;
+    }
+    bt_flags_in(v, bt);
+    switch (arg & 15) {
+    case CO_EXIT:
+        ASSERT(no < bt->ntus && sub < t->nexits);
+        v->eip = t->exit[sub].target;
+        bt->chain_from = no << 1 | sub;
+        return NEXT_LOOKUP;
+    case CO_LOOKUP:
+        v->eip = bt->wd->target_eip;
+        v->vm->stats->lookup_misses++;
+        return NEXT_LOOKUP;
+    case CO_INTERP:
+        ASSERT(no < bt->ntus && sub < t->ninsns);
+        v->eip = t->eip + t->insn_off[sub];
+        TRACE_EV(v->vm->trace, callout, v->eip, CO_INTERP, arg);
+        return interpret(v, t, sub, tca);
+    default:
+        BUG("callout of unknown kind");
+    }
+}
+
+/* Stopped by an event at tca: exact now, or run on to the next boundary. */
+static enum next take_attention(struct vcpu *v, tca_t tca)
+{
+    struct bt *bt = v->vm->bt;
+
+    if (bt_sync_boundary(v, tca)) {
+        bt_unplant(bt);
+        v->attention = 1;
+        return NEXT_RETURN;
+    }
+    bt_plant(v, tca);
+    v->attention = 0;
+    return NEXT_ENTER;
+}
+
+static enum next take_page_fault(struct vcpu *v, tca_t *tca)
+{
+    struct exit e = v->exit;
+    unsigned access = (e.err & PFERR_W ? GMEM_WRITE : 0) | gmem_cpl(v);
+    struct fault f;
+    struct tu *t;
+    unsigned n;
+
+    switch (mmu_fill(v, VIEW_KERNEL, e.cr2, access, &f)) {
+    case FILL_MAPPED:
+        *tca = e.tca;
+        return NEXT_ENTER;
+    case FILL_TRUE:
+        if (!bt_sync_fault(v, e.tca, &t, &n))
+            BUG("page fault outside translated instructions");
+        bt_unplant(v->vm->bt);
+        vcpu_deliver_fault(v, &f);
+        return NEXT_LOOKUP;
+    default:
+        if (!bt_sync_fault(v, e.tca, &t, &n))
+            BUG("page fault outside translated instructions");
+        bt_unplant(v->vm->bt);
+        return interpret(v, t, n, tca);
+    }
+}
+
+static enum next take_fault(struct vcpu *v, tca_t *tca)
+{
+    struct exit e = v->exit;
+    struct fault f = { .vec = (uint8_t)e.vec };
+    struct bt *bt = v->vm->bt;
+    struct tu *t;
+    unsigned n;
+
+    if (e.vec == VEC_PF)
+        return take_page_fault(v, tca);
+    if (e.vec == VEC_BP && bt->nplants) {
+        bool planted = false;
+
+        for (unsigned i = 0; i < bt->nplants; i++)
+            planted |= bt->plant[i].tca == e.tca;
+        if (planted)
+            return take_attention(v, e.tca);
+    }
+    if (!bt_sync_fault(v, e.tca, &t, &n))
+        BUG("fault outside translated instructions");
+    bt_unplant(bt);
+    switch (e.vec) {
+    case VEC_GP:
+    case VEC_SS:
+    case VEC_NP:
+    case VEC_AC:
+        v->vm->stats->limit_faults++;
+        return interpret(v, t, n, tca);
+    default:
+        vcpu_deliver_fault(v, &f);
+        return NEXT_LOOKUP;
+    }
+}
+
+static enum next take_exit(struct vcpu *v, tca_t *tca)
+{
+    struct stats *s = v->vm->stats;
+
+    switch (v->exit.kind) {
+    case EXIT_CALLOUT:
+        return take_callout(v, tca);
+    case EXIT_FAULT:
+        s->fault_exits++;
+        return take_fault(v, tca);
+    case EXIT_ATTENTION:
+        s->attention_exits++;
+        *tca = v->exit.tca;
+        return take_attention(v, *tca);
+    case EXIT_NONE:
+        return take_attention(v, *tca);
+    default:
+        BUG("exit of unknown kind");
+    }
+}
+
+void bt_run(struct vcpu *v)
+{
+    struct vm *vm = v->vm;
+    struct bt *bt = vm->bt;
+    enum next next = NEXT_LOOKUP;
+    unsigned start_cpl = v->cpl;
+    bool entered = false;
+    tca_t tca = 0;
+
+    bt->chain_from = NO_EXIT;
+    while (next != NEXT_RETURN && !vm->stop) {
+        if (next == NEXT_LOOKUP) {
+            if (v->attention || (bt->wd->irq_pending && (v->eflags & EFLAGS_IF)) || !bt_can_run(v))
+                break;
+            if (v->cpl != start_cpl && v->cpl == 3)
+                break;
+            if (bt->opt.inject_irq && entered)
+                break;
+            entered = true;
+            next = next_tu(v, &tca);
+            if (next != NEXT_ENTER)
+                continue;
+        }
+        vm->stats->world_enters++;
+        TRACE_EV(vm->trace, enter, v->eip, tca, v->cpl);
+        world_enter(v, tca);
+        TRACE_EV(vm->trace, exit, v->exit.kind, v->exit.tca, v->exit.vec);
+        next = take_exit(v, &tca);
+    }
+    ASSERT(!bt->nplants || vm->stop);
+}
+
+int bt_dump(struct vm *vm, char *buf, size_t size)
+{
+    struct bt *bt = vm->bt;
+    size_t n = 0;
+
+    for (unsigned i = 0; i < 16 && i < bt->nrecent && n < size; i++)
+        n += (size_t)fmt(buf + n, size - n, "%08x ", bt->recent[(bt->nrecent - 1 - i) % ARRAY_SIZE(bt->recent)]);
+    return (int)(n < size ? n : size);
+}

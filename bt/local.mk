@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+libmonitor_a_SOURCES += \
+    %reldir%/bt.h \
+    %reldir%/bt_priv.h \
+    %reldir%/class.def \
+    %reldir%/decode.c \
+    %reldir%/decode.h \
+    %reldir%/emit.h \
+    %reldir%/exec.c \
+    %reldir%/insn.def \
+    %reldir%/runonce.c \
+    %reldir%/smc.c \
+    %reldir%/state.c \
+    %reldir%/tc.c \
+    %reldir%/translate.c \
+    %reldir%/windata.h

@@ -1,0 +1,572 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Making one translation unit: fetch, decode, emit.
+ *
+ * A TU is up to twelve guest instructions or ends at a control transfer, a
+ * page boundary, or an instruction whose interpretation may change the mode.
+ * Decoding runs in one library fence; emission then walks the decoded
+ * instructions.  An instruction that crosses into the next page is a TU of
+ * its own; in user code, where the two pages' mappings can change apart, such
+ * a TU is only ever reached through the lookup tables.
+ */
+#include "base/assert.h"
+#include "bt/bt_priv.h"
+#include "bt/emit.h"
+
+#define INSN_ROOM 128u /* worst case of one instruction's code, exits included */
+
+struct tr {
+    struct vcpu *v;
+    struct bt *bt;
+    struct tu *t;
+    struct emit e;
+    uint32_t mode;
+    const uint8_t *bytes;           /* of the TU */
+    struct bt_insn insn[TU_MAX_INSNS];
+    unsigned n;                     /* instruction being emitted */
+    bool ended;                     /* control does not fall out of the last instruction */
+};
+
+/* ------------------------------------------------------------------ fetch */
+
+bool bt_fetch_page(struct vcpu *v, gla_t gla, gpn_t *gpn, struct fault *f)
+{
+    struct bt *bt = v->vm->bt;
+    unsigned user = v->cpl == 3;
+    struct fetch_entry *c = &bt->fetch[(gla >> PAGE_SHIFT) & (FETCH_ENTRIES - 1)];
+    struct walk w;
+
+    if (c->gen == bt->fetch_gen && c->gla == gla_page(gla) && c->user == user) {
+        *gpn = c->gpn;
+        return true;
+    }
+    if (!mmu_walk(v, gla, GMEM_FETCH | (user ? GMEM_USER : 0), &w, f))
+        return false;
+    *gpn = gpa_to_gpn(w.gpa);
+    *c = (struct fetch_entry){ gla_page(gla), *gpn, bt->fetch_gen, user };
+    return true;
+}
+
+/* ---------------------------------------------------------------- records */
+
+static void rec(struct tr *r, enum map_kind kind, unsigned arg, unsigned flags)
+{
+    struct tu *t = r->t;
+
+    ASSERT(t->nmap < TU_MAP_MAX);
+    t->map[t->nmap++] = (struct map_rec){ (uint16_t)(r->e.tca - t->tca), kind, (uint8_t)r->n, (uint8_t)arg,
+                                          (uint8_t)flags };
+}
+
+static uint32_t insn_eip(const struct tr *r, unsigned n) { return r->t->eip + r->t->insn_off[n]; }
+
+static void emit_callout(struct tr *r, enum callout kind, uint32_t sub)
+{
+    emit_store_imm(&r->e, WD_OFF(callout_arg), callout_arg(kind, tu_number(r->bt, r->t), sub));
+    emit_bytes(&r->e, r->bt->callout_seq, r->bt->callout_len);
+}
+
+/* ------------------------------------------------------------------ exits */
+
+static unsigned exit_new(struct tr *r, uint32_t target, tca_t site)
+{
+    struct tu *t = r->t;
+    gla_t here = gla_page(t->cs_base + t->eip), there = gla_page(t->cs_base + target);
+    unsigned x = t->nexits++;
+
+    ASSERT(x < ARRAY_SIZE(t->exit));
+    t->exit[x] = (struct tu_exit){ .target = target, .site = site,
+                                   .chainable = !mode_user(r->mode) || here == there };
+    return x;
+}
+
+/* The unchained end of an exit: ask the monitor, or (user code to another page) look up in the TC. */
+static void emit_exit_stub(struct tr *r, unsigned x)
+{
+    struct tu_exit *exit = &r->t->exit[x];
+
+    rec(r, MAP_STUB, x, 0);
+    exit->stub = r->e.tca;
+    put32(tc_hva(r->bt, exit->site), exit->stub - (exit->site + 4));
+    if (exit->chainable || r->bt->opt.no_indirect) {
+        emit_callout(r, CO_EXIT, x);
+    } else {
+        emit_store_imm(&r->e, WD_OFF(target_eip), exit->target);
+        emit_store(&r->e, REG_ECX, WD_OFF(spill_ecx));
+        emit_jmp(&r->e, r->bt->l2_stub[mode_user(r->mode)]);
+    }
+}
+
+static unsigned emit_exit_jmp(struct tr *r, uint32_t target)
+{
+    unsigned x = r->t->nexits;
+
+    rec(r, MAP_EXIT_DIRECT, x, 0);
+    exit_new(r, target, emit_jmp(&r->e, r->e.tca));
+    return x;
+}
+
+static void emit_end(struct tr *r, uint32_t target)
+{
+    unsigned x = emit_exit_jmp(r, target);
+
+    emit_exit_stub(r, x);
+}
+
+/* %ecx holds the target and its guest value is spilled. */
+static void emit_indirect_end(struct tr *r, bool ret)
+{
+    unsigned user = mode_user(r->mode);
+
+    emit_store(&r->e, REG_ECX, WD_OFF(target_eip));
+    if (r->bt->opt.no_indirect) {
+        rec(r, MAP_EXIT_IND, 0, 0);
+        emit_load(&r->e, REG_ECX, WD_OFF(spill_ecx));
+        rec(r, MAP_STUB, 0, 0);
+        emit_callout(r, CO_LOOKUP, 0);
+    } else if (ret && !r->bt->opt.no_return_cache) {
+        emit8(&r->e, 0x0f); emit8(&r->e, 0xb6); emit8(&r->e, MODRM(3, REG_ECX, REG_ECX)); /* movzbl %cl, %ecx */
+        rec(r, MAP_EXIT_IND, 0, 0);
+        emit8(&r->e, 0x65); emit8(&r->e, 0xff); emit8(&r->e, MODRM(0, 4, 4)); /* jmp *%gs:l1(,%ecx,4) */
+        emit8(&r->e, MODRM(2, REG_ECX, 5));
+        emit32(&r->e, WD_OFF(l1) + user * (uint32_t)sizeof(r->bt->wd->l1[0]));
+    } else {
+        rec(r, MAP_EXIT_IND, 0, 0);
+        emit_jmp(&r->e, r->bt->l2_stub[user]);
+    }
+    r->ended = true;
+}
+
+/* ------------------------------------------------------- one class at a time */
+
+static void emit_interp(struct tr *r, bool end)
+{
+    emit_callout(r, CO_INTERP, r->n);
+    if (end)
+        r->ended = true;
+}
+
+/* The segment prefix is one that translated code can use as it stands. */
+static bool seg_usable(const struct tr *r, const struct bt_insn *in)
+{
+    if (!in->mem || in->seg == 0xff)
+        return true;
+    switch (in->seg) {
+    case SEG_CS: return false; /* the real CS is execute-only */
+    case SEG_FS: return !(r->mode & MODE_GS2FS);
+    case SEG_GS: return r->mode & MODE_GS2FS;
+    default: return true;
+    }
+}
+
+static void emit_ident(struct tr *r, const struct bt_insn *in, const uint8_t *b)
+{
+    uint8_t *at = r->e.p;
+
+    if (!seg_usable(r, in)) {
+        emit_interp(r, false);
+        return;
+    }
+    emit_bytes(&r->e, b, in->len);
+    if (in->mem && in->seg == SEG_GS)
+        at[in->seg_off] = 0x64;
+    r->v->vm->stats->tu_ident_insns++;
+}
+
+static void emit_jcc_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b)
+{
+    uint32_t next = insn_eip(r, r->n + 1);
+    unsigned cc = b[in->opcode_off] & 0xf;
+    unsigned taken = exit_new(r, next + in->rel, emit_jcc(&r->e, cc, r->e.tca));
+    unsigned fall = emit_exit_jmp(r, next);
+
+    emit_exit_stub(r, taken);
+    emit_exit_stub(r, fall);
+    r->ended = true;
+}
+
+static void emit_loop_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b)
+{
+    uint32_t next = insn_eip(r, r->n + 1);
+    unsigned taken, fall;
+    uint8_t *over;
+
+    if (in->asz16)
+        emit8(&r->e, 0x67);
+    over = emit_jcc8(&r->e, b[in->opcode_off]);
+    fall = emit_exit_jmp(r, next);
+    emit_land(&r->e, over);
+    taken = emit_exit_jmp(r, next + in->rel);
+    emit_exit_stub(r, taken);
+    emit_exit_stub(r, fall);
+    r->ended = true;
+}
+
+/*
+ * Push the return EIP and point the return cache at this TU's landing pad.
+ * The pad's code is laid down by emit_pad(); its address is patched in there.
+ */
+static uint8_t *emit_push_return(struct tr *r, uint32_t ret, unsigned spill)
+{
+    uint8_t *imm;
+    unsigned user = mode_user(r->mode);
+
+    rec(r, MAP_BODY, 0, spill);
+    emit_push_imm(&r->e, ret);
+    if (r->bt->opt.no_return_cache || r->bt->opt.no_indirect)
+        return NULL;
+    emit_store_imm(&r->e, WD_OFF(l1[0]) + user * (uint32_t)sizeof(r->bt->wd->l1[0]) + (ret & 0xff) * 4, 0);
+    imm = r->e.p - 4;
+    return imm;
+}
+
+static void emit_pad(struct tr *r, uint32_t ret, uint8_t *imm)
+{
+    uint8_t *ok;
+
+    if (!imm)
+        return;
+    rec(r, MAP_STUB, 0, 0);
+    put32(imm, r->e.tca);
+    r->t->pad = r->e.tca;
+    r->t->pad_eip = ret;
+    emit_load(&r->e, REG_ECX, WD_OFF(target_eip));
+    emit_lea(&r->e, REG_ECX, REG_ECX, 0u - ret);
+    ok = emit_jcc8(&r->e, 0xe3); /* jecxz */
+    emit_jmp(&r->e, r->bt->l1_miss[mode_user(r->mode)]);
+    emit_land(&r->e, ok);
+    emit_load(&r->e, REG_ECX, WD_OFF(spill_ecx));
+    emit_end(r, ret);
+}
+
+static void emit_call_insn(struct tr *r, const struct bt_insn *in)
+{
+    uint32_t next = insn_eip(r, r->n + 1);
+    uint8_t *imm;
+    unsigned x;
+
+    if (r->mode & MODE_SS16) {
+        emit_interp(r, true);
+        return;
+    }
+    imm = emit_push_return(r, next, 0);
+    x = emit_exit_jmp(r, next + in->rel);
+    emit_exit_stub(r, x);
+    emit_pad(r, next, imm);
+    r->ended = true;
+}
+
+static void emit_ret_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b)
+{
+    if (r->mode & MODE_SS16) {
+        emit_interp(r, true);
+        return;
+    }
+    emit_store(&r->e, REG_ECX, WD_OFF(spill_ecx));
+    emit8(&r->e, 0x59); /* pop %ecx: faults before anything has changed */
+    rec(r, MAP_BODY, 0, SPILL_ECX);
+    if (b[in->opcode_off] == 0xc2)
+        emit_lea(&r->e, REG_ESP, REG_ESP, in->imm & 0xffff);
+    emit_indirect_end(r, true);
+}
+
+/* MOV to %ecx from the operand of an indirect JMP or CALL. */
+static void emit_load_target(struct tr *r, const struct bt_insn *in, const uint8_t *b)
+{
+    unsigned rm = in->modrm & 7;
+
+    if (in->modrm >> 6 == 3) {
+        if (rm != REG_ECX) {
+            emit8(&r->e, 0x89);
+            emit8(&r->e, MODRM(3, rm, REG_ECX));
+        }
+        return;
+    }
+    if (in->seg != 0xff)
+        emit8(&r->e, in->seg == SEG_GS ? 0x64 : b[in->seg_off]);
+    if (in->asz16)
+        emit8(&r->e, 0x67);
+    emit8(&r->e, 0x8b);
+    emit8(&r->e, (uint8_t)((in->modrm & ~0x38) | REG_ECX << 3));
+    emit_bytes(&r->e, b + in->modrm_off + 1, in->len - in->modrm_off - 1);
+}
+
+static void emit_indirect_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b, bool call)
+{
+    uint32_t next = insn_eip(r, r->n + 1);
+    uint8_t *imm = NULL;
+
+    if ((call && (r->mode & MODE_SS16)) || !seg_usable(r, in)) {
+        emit_interp(r, true);
+        return;
+    }
+    emit_store(&r->e, REG_ECX, WD_OFF(spill_ecx));
+    emit_load_target(r, in, b);
+    if (call)
+        imm = emit_push_return(r, next, SPILL_ECX);
+    else
+        rec(r, MAP_BODY, 0, SPILL_ECX);
+    emit_indirect_end(r, false);
+    emit_pad(r, next, imm);
+}
+
+static void emit_cli_insn(struct tr *r)
+{
+    if (r->bt->opt.no_inline_if || (r->mode & (MODE_CPL | MODE_ODDFLAGS)))
+        emit_interp(r, false);
+    else
+        emit_store_imm(&r->e, WD_OFF(vif), 0);
+}
+
+static void emit_sti_insn(struct tr *r)
+{
+    uint8_t *clear;
+
+    if (r->bt->opt.no_inline_if || (r->mode & (MODE_CPL | MODE_ODDFLAGS))) {
+        emit_interp(r, false);
+        return;
+    }
+    emit_store(&r->e, REG_ECX, WD_OFF(spill_ecx));
+    emit_load(&r->e, REG_ECX, WD_OFF(irq_pending));
+    clear = emit_jcc8(&r->e, 0xe3);
+    emit_load(&r->e, REG_ECX, WD_OFF(spill_ecx));
+    emit_interp(r, false);
+    emit_land(&r->e, clear);
+    emit_load(&r->e, REG_ECX, WD_OFF(spill_ecx));
+    emit_store_imm(&r->e, WD_OFF(vif), EFLAGS_IF);
+}
+
+/* Real PUSHF pushes IF=1 (the host's); add vif - IF with LEA, which keeps the flags. */
+static void emit_pushf_insn(struct tr *r)
+{
+    if (r->bt->opt.no_inline_if || (r->mode & (MODE_ODDFLAGS | MODE_SS16))) {
+        emit_interp(r, false);
+        return;
+    }
+    emit8(&r->e, 0x9c);
+    rec(r, MAP_BODY, 0, 0);
+    emit_store(&r->e, REG_EAX, WD_OFF(spill_eax));
+    emit_store(&r->e, REG_ECX, WD_OFF(spill_ecx));
+    emit8(&r->e, 0x8b); emit8(&r->e, MODRM(0, REG_EAX, 4)); emit8(&r->e, 0x24);  /* mov (%esp), %eax */
+    emit_load(&r->e, REG_ECX, WD_OFF(vif));
+    emit8(&r->e, 0x8d); emit8(&r->e, MODRM(2, REG_EAX, 4)); emit8(&r->e, MODRM(0, REG_ECX, REG_EAX));
+    emit32(&r->e, 0u - EFLAGS_IF);                                               /* lea -0x200(%eax,%ecx), %eax */
+    emit8(&r->e, 0x89); emit8(&r->e, MODRM(0, REG_EAX, 4)); emit8(&r->e, 0x24);  /* mov %eax, (%esp) */
+    emit_load(&r->e, REG_ECX, WD_OFF(spill_ecx));
+    emit_load(&r->e, REG_EAX, WD_OFF(spill_eax));
+}
+
+/* Flags are about to be replaced, so the tests may change them. */
+static void emit_popf_insn(struct tr *r)
+{
+    const uint32_t plain = EFLAGS_ARITH | EFLAGS_DF | EFLAGS_ID | EFLAGS_IF | EFLAGS_FIXED;
+    uint8_t *slow, *no_if = NULL, *slow2 = NULL, *done;
+
+    if (r->bt->opt.no_inline_if || (r->mode & (MODE_ODDFLAGS | MODE_SS16)) ||
+        (r->mode & MODE_CPL) == 1 || (r->mode & MODE_CPL) == 2) {
+        emit_interp(r, true);
+        return;
+    }
+    emit_store(&r->e, REG_EAX, WD_OFF(spill_eax));
+    emit8(&r->e, 0x8b); emit8(&r->e, MODRM(0, REG_EAX, 4)); emit8(&r->e, 0x24); /* mov (%esp), %eax */
+    rec(r, MAP_BODY, 0, SPILL_EAX);
+    emit8(&r->e, 0xa9); emit32(&r->e, ~plain);                                  /* test $~plain, %eax */
+    slow = emit_jcc8(&r->e, 0x75);
+    if (!mode_user(r->mode)) {
+        emit8(&r->e, 0x25); emit32(&r->e, EFLAGS_IF);                           /* and $IF, %eax */
+        no_if = emit_jcc8(&r->e, 0x74);
+        emit_gs(&r->e, 0x83, 7, WD_OFF(irq_pending)); emit8(&r->e, 0);          /* cmpl $0, irq_pending */
+        slow2 = emit_jcc8(&r->e, 0x75);
+        emit_land(&r->e, no_if);
+        emit_store(&r->e, REG_EAX, WD_OFF(vif));
+    }
+    emit_load(&r->e, REG_EAX, WD_OFF(spill_eax));
+    emit8(&r->e, 0x9d);
+    done = emit_jcc8(&r->e, 0xeb);
+    emit_land(&r->e, slow);
+    if (slow2)
+        emit_land(&r->e, slow2);
+    emit_load(&r->e, REG_EAX, WD_OFF(spill_eax));
+    emit_interp(r, false);
+    emit_land(&r->e, done);
+}
+
+static void emit_seg_read_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b)
+{
+    unsigned reg;
+
+    if (r->bt->opt.no_inline_seg) {
+        emit_interp(r, false);
+    } else if (b[in->opcode_off] == 0x8c) {
+        reg = in->modrm >> 3 & 7;
+        if (reg >= SEG_COUNT)
+            emit_interp(r, true);
+        else
+            emit_load(&r->e, in->modrm & 7, WD_OFF(sel) + reg * 4);
+    } else {
+        /* PUSH: 06 0E 16 1E, 0F A0, 0F A8 */
+        reg = b[in->opcode_off] >> 3 & 7;
+        if (b[in->opcode_off] >= 0xa0)
+            reg = b[in->opcode_off] == 0xa0 ? SEG_FS : SEG_GS;
+        emit_gs(&r->e, 0xff, 6, WD_OFF(sel) + reg * 4);
+    }
+}
+
+static bool needs_met(const struct tr *r, const struct bt_insn *in)
+{
+    return !((in->needs & NEED_FPU) && (r->mode & MODE_NOFPU)) &&
+           !((in->needs & NEED_SSE) && (r->mode & MODE_NOSSE)) &&
+           !((in->needs & NEED_XSAVE) && (r->mode & MODE_NOXSAVE));
+}
+
+static void emit_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b, bool after_sti)
+{
+    rec(r, MAP_INSN, 0, after_sti ? MAP_SHADOW : 0);
+    if (!needs_met(r, in)) {
+        emit_interp(r, true);
+        return;
+    }
+    switch (in->cls) {
+    case CL_IDENT: emit_ident(r, in, b); break;
+    case CL_INTERP: emit_interp(r, false); break;
+    case CL_JMP: emit_end(r, insn_eip(r, r->n + 1) + in->rel); r->ended = true; break;
+    case CL_JCC: emit_jcc_insn(r, in, b); break;
+    case CL_LOOP: emit_loop_insn(r, in, b); break;
+    case CL_CALL: emit_call_insn(r, in); break;
+    case CL_RET: emit_ret_insn(r, in, b); break;
+    case CL_JMP_IND: emit_indirect_insn(r, in, b, false); break;
+    case CL_CALL_IND: emit_indirect_insn(r, in, b, true); break;
+    case CL_CLI: emit_cli_insn(r); break;
+    case CL_STI: emit_sti_insn(r); break;
+    case CL_PUSHF: emit_pushf_insn(r); break;
+    case CL_POPF: emit_popf_insn(r); break;
+    case CL_SEG_READ: emit_seg_read_insn(r, in, b); break;
+    case CL_RDTSC:
+        if (r->mode & MODE_NOTSC)
+            emit_interp(r, false);
+        else
+            emit_ident(r, in, b);
+        break;
+    default: emit_interp(r, true); break;
+    }
+}
+
+/* ---------------------------------------------------------------- decoding */
+
+static bool class_ends(unsigned cls)
+{
+    switch (cls) {
+    case CL_IDENT: case CL_INTERP: case CL_CLI: case CL_STI: case CL_PUSHF: case CL_POPF:
+    case CL_SEG_READ: case CL_RDTSC:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* Decode into r->insn; stops before an instruction that leaves `avail`.  0: not even one fits. */
+static unsigned decode_block(struct tr *r, unsigned avail)
+{
+    unsigned max = r->bt->opt.tu_insns, off = 0, n = 0;
+    struct tu *t = r->t;
+
+    while (n < max) {
+        struct bt_insn *in = &r->insn[n];
+
+        bt_decode(&r->bt->decoder, r->bytes + off, avail - off < 15 ? avail - off : 15, in);
+        if (!in->len) {
+            if (avail - off >= 15 && !n) { /* undecodable, not cut off */
+                in->len = 15;
+                n++;
+                t->insn_off[n] = (uint8_t)(off + 15);
+            }
+            break;
+        }
+        off += in->len;
+        t->insn_off[++n] = (uint8_t)off;
+        if (class_ends(in->cls))
+            break;
+    }
+    return n;
+}
+
+/* The first instruction crosses the page: put both parts together. */
+static bool fetch_crossing(struct tr *r, uint8_t buf[32], unsigned avail)
+{
+    struct vcpu *v = r->v;
+    struct fault f;
+    const uint8_t *next;
+
+    if (!bt_fetch_page(v, r->t->cs_base + r->t->eip + avail, &r->t->gpn[1], &f) ||
+        !(next = phys_hva(v->vm, gpn_to_gpa(r->t->gpn[1])))) {
+        r->t->gpn[1] = NO_GPN;
+        return false;
+    }
+    memset(buf, 0, 32);
+    memcpy(buf, r->bytes, avail);
+    memcpy(buf + avail, next, 16);
+    r->bytes = buf;
+    return true;
+}
+
+static bool decode_tu(struct tr *r, uint8_t buf[32], unsigned avail)
+{
+    struct tu *t = r->t;
+    unsigned n;
+
+    world_fence_begin(r->v->vm);
+    n = decode_block(r, avail);
+    if (!n && avail < 15 && fetch_crossing(r, buf, avail)) {
+        unsigned max = r->bt->opt.tu_insns;
+
+        r->bt->opt.tu_insns = 1;
+        n = decode_block(r, avail + 16);
+        r->bt->opt.tu_insns = max;
+        if (n && t->insn_off[1] <= avail)
+            t->gpn[1] = NO_GPN; /* undecodable bytes within the page */
+        t->nochain = mode_user(r->mode);
+    }
+    world_fence_end(r->v->vm);
+    t->ninsns = (uint8_t)n;
+    t->len = n ? t->insn_off[n] : 0;
+    return n && t->eip + (t->len - 1) >= t->eip && t->eip + (t->len - 1) <= t->cs_limit;
+}
+
+struct tu *bt_translate(struct vcpu *v, uint32_t mode, struct fault *f)
+{
+    struct bt *bt = v->vm->bt;
+    struct tr r = { .v = v, .bt = bt, .mode = mode };
+    uint32_t eip = v->eip;
+    gla_t gla = v->seg[SEG_CS].base + eip;
+    uint8_t buf[32];
+    gpn_t gpn;
+
+    f->vec = 0xff;
+    if (!bt_fetch_page(v, gla, &gpn, f))
+        return NULL;
+    r.t = tu_new(v->vm);
+    r.t->eip = eip;
+    r.t->mode = mode;
+    r.t->cs_base = v->seg[SEG_CS].base;
+    r.t->cs_limit = v->seg[SEG_CS].limit;
+    r.t->gpn[0] = gpn;
+    if (!phys_hva(v->vm, gpn_to_gpa(gpn)))
+        return NULL;
+    r.bytes = phys_hva(v->vm, gpn_to_gpa(gpn)) + page_offset(gla);
+    if (!decode_tu(&r, buf, PAGE_SIZE - page_offset(gla)))
+        return NULL;
+    r.e = (struct emit){ tc_hva(bt, r.t->tca), r.t->tca };
+    for (r.n = 0; r.n < r.t->ninsns && !r.ended; r.n++)
+        emit_insn(&r, &r.insn[r.n], r.bytes + r.t->insn_off[r.n], r.n && r.insn[r.n - 1].cls == CL_STI);
+    if (!r.ended) {
+        bool sti = r.insn[r.n - 1].cls == CL_STI;
+
+        emit_end(&r, insn_eip(&r, r.n));
+        if (sti)
+            r.t->map[r.t->nmap - 2].flags = MAP_SHADOW;
+    }
+    r.t->tc_len = (uint16_t)(r.e.tca - r.t->tca);
+    ASSERT(r.t->tc_len <= 2048 - 16);
+    tu_publish(v->vm, r.t);
+    return r.t;
+}

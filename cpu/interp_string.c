@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * String instructions (SDM vol. 1 7.3.9, vol. 2 under MOVS, CMPS, STOS, LODS,
+ * SCAS and REP).
+ *
+ * A repeated string instruction is interruptible between iterations: a fault
+ * leaves ESI, EDI and ECX at the iteration that met it and EIP on the
+ * instruction.  One call does at most INTERP_REP_MAX iterations, one while TF
+ * or a data breakpoint wants to see each, and stops early when an event waits.
+ * A page fault in the middle of REPE CMPS or SCAS restores the flags of before
+ * the instruction.
+ *
+ * REP MOVS and REP STOS that go upwards move blocks within a page instead of
+ * single elements.  A block never reaches from its source into its destination
+ * (as offsets in a page: two linear pages may be one physical page), so the
+ * elements after that point see what the elements before it wrote.
+ */
+#include "cpu/interp_priv.h"
+
+#define BLOCK_MAX 512u
+
+/* A register used as an address or count: CX, SI, DI with 16-bit addressing. */
+static uint32_t addr_reg(const struct exec *x, unsigned n)
+{
+    return x->in.adsize == 2 ? x->v->gpr[n] & 0xffff : x->v->gpr[n];
+}
+
+static void addr_add(struct exec *x, unsigned n, uint32_t delta)
+{
+    reg_put(x->v, n, x->in.adsize, x->v->gpr[n] + delta);
+}
+
+static uint32_t step_of(const struct exec *x, unsigned size)
+{
+    return x->v->eflags & EFLAGS_DF ? -size : size;
+}
+
+/* How many iterations this call may do. */
+unsigned string_limit(const struct exec *x)
+{
+    return (x->v->eflags & EFLAGS_TF) || (x->care & CARE_WATCH) ? 1 : INTERP_REP_MAX;
+}
+
+static bool one_movs(struct exec *x, unsigned size)
+{
+    uint32_t a = 0, step = step_of(x, size);
+
+    if (!mem_load(x, x->in.seg, addr_reg(x, REG_ESI), &a, size) ||
+        !mem_store(x, SEG_ES, addr_reg(x, REG_EDI), &a, size))
+        return false;
+    addr_add(x, REG_ESI, step);
+    addr_add(x, REG_EDI, step);
+    return true;
+}
+
+static bool one_stos(struct exec *x, unsigned size)
+{
+    if (!mem_store(x, SEG_ES, addr_reg(x, REG_EDI), &x->v->gpr[REG_EAX], size))
+        return false;
+    addr_add(x, REG_EDI, step_of(x, size));
+    return true;
+}
+
+static bool one_lods(struct exec *x, unsigned size)
+{
+    uint32_t a = 0;
+
+    if (!mem_load(x, x->in.seg, addr_reg(x, REG_ESI), &a, size))
+        return false;
+    reg_put(x->v, REG_EAX, size, a);
+    addr_add(x, REG_ESI, step_of(x, size));
+    return true;
+}
+
+static bool one_cmps(struct exec *x, unsigned size)
+{
+    uint32_t a = 0, b = 0, step = step_of(x, size);
+
+    if (!mem_load(x, x->in.seg, addr_reg(x, REG_ESI), &a, size) ||
+        !mem_load(x, SEG_ES, addr_reg(x, REG_EDI), &b, size))
+        return false;
+    alu(x->v, 7, size, a, b);
+    addr_add(x, REG_ESI, step);
+    addr_add(x, REG_EDI, step);
+    return true;
+}
+
+static bool one_scas(struct exec *x, unsigned size)
+{
+    uint32_t b = 0;
+
+    if (!mem_load(x, SEG_ES, addr_reg(x, REG_EDI), &b, size))
+        return false;
+    alu(x->v, 7, size, reg_get(x->v, REG_EAX, size), b);
+    addr_add(x, REG_EDI, step_of(x, size));
+    return true;
+}
+
+static bool one_iteration(struct exec *x, unsigned size)
+{
+    switch (x->in.opcode & 0xfe) {
+    case 0xa4: return one_movs(x, size);
+    case 0xa6: return one_cmps(x, size);
+    case 0xaa: return one_stos(x, size);
+    case 0xac: return one_lods(x, size);
+    default: return one_scas(x, size);
+    }
+}
+
+static uint32_t room_in_page(gla_t gla) { return PAGE_SIZE - page_offset(gla); }
+
+/* Shrink *bytes so that offsets from `off` neither leave the segment nor wrap; false: leave it to single steps. */
+static bool block_linear(struct exec *x, unsigned seg, uint32_t off, uint32_t *bytes, bool write, gla_t *gla)
+{
+    uint32_t top = x->in.adsize == 2 ? 0xffff : ~0u;
+
+    if (off + *bytes - 1 > top || off + *bytes - 1 < off)
+        return false;
+    if (!linear(x, seg, off, *bytes, write, gla))
+        return false;
+    *bytes = (uint32_t)min_u64(*bytes, room_in_page(*gla));
+    return true;
+}
+
+static void block_done(struct exec *x, uint32_t bytes, uint32_t count)
+{
+    if ((x->in.opcode & 0xfe) == 0xa4)
+        addr_add(x, REG_ESI, bytes);
+    addr_add(x, REG_EDI, bytes);
+    addr_add(x, REG_ECX, -count);
+}
+
+/* Up to `count` elements of REP MOVS or STOS at once; 0: nothing done, do one by itself. */
+static uint32_t block_iterations(struct exec *x, unsigned size, uint32_t count)
+{
+    uint8_t buf[BLOCK_MAX];
+    uint32_t bytes = count < BLOCK_MAX / size ? count * size : BLOCK_MAX, dist;
+    bool movs = (x->in.opcode & 0xfe) == 0xa4;
+    struct fault *f = x->f;
+    gla_t src, dst;
+
+    if (count < 2 || x->care || (x->v->eflags & EFLAGS_DF))
+        return 0;
+    if (!block_linear(x, SEG_ES, addr_reg(x, REG_EDI), &bytes, true, &dst))
+        return 0;
+    if (movs) {
+        if (!block_linear(x, x->in.seg, addr_reg(x, REG_ESI), &bytes, false, &src))
+            return 0;
+        dist = page_offset(dst - src);
+        if (dist && dist < bytes)
+            bytes = dist;
+    }
+    bytes -= bytes % size;
+    if (bytes == 0)
+        return 0;
+    if (movs) {
+        if (!gmem_read(x->v, src, buf, bytes, x->access, f))
+            return 0;
+    } else if (size == 1) {
+        memset(buf, (int)(x->v->gpr[REG_EAX] & 0xff), bytes);
+    } else {
+        for (uint32_t i = 0; i < bytes; i += size)
+            memcpy(buf + i, &x->v->gpr[REG_EAX], size);
+    }
+    if (!gmem_write(x->v, dst, buf, bytes, x->access | GMEM_WRITE, f))
+        return 0;
+    block_done(x, bytes, bytes / size);
+    return bytes / size;
+}
+
+/* Has this REPE/REPNE met its condition?  Only CMPS and SCAS look at ZF. */
+static bool rep_ends(const struct exec *x)
+{
+    unsigned op = x->in.opcode & 0xfe;
+
+    if (op != 0xa6 && op != 0xae)
+        return false;
+    return !(x->v->eflags & EFLAGS_ZF) == (x->in.rep == 0xf3);
+}
+
+/* A4-A7, AA-AF. */
+bool exec_string(struct exec *x)
+{
+    unsigned size = width(x), op = x->in.opcode & 0xfe, done = 0, limit;
+    bool blocks = op == 0xa4 || op == 0xaa;
+    uint32_t old = x->v->eflags, count, n;
+
+    if (!x->in.rep)
+        return one_iteration(x, size);
+    limit = string_limit(x);
+    while ((count = addr_reg(x, REG_ECX)) != 0) {
+        if (done >= limit || (done && x->v->attention)) {
+            x->partial = true;
+            return true;
+        }
+        n = blocks ? block_iterations(x, size, (uint32_t)min_u64(count, limit - done)) : 0;
+        if (n == 0) {
+            if (!one_iteration(x, size)) {
+                x->v->eflags = old;
+                return false;
+            }
+            addr_add(x, REG_ECX, -1u);
+            n = 1;
+        }
+        done += n;
+        if (rep_ends(x))
+            break;
+    }
+    return true;
+}

@@ -1,0 +1,131 @@
+/*
+ * The virtual CPU's state: one i686-class processor as SDM vol. 3A describes it.
+ *
+ * World: monitor; offsets of the hot part are used by the world's entry code.
+ * Units: registers hold guest values.  Owner: struct vm.  Errors: none here.
+ * Order: vcpu_reset() first.  While guest code runs, gpr[]/eip/eflags are
+ * stale; every exit brings them up to date before C code of the core runs.
+ */
+#ifndef CPU_VCPU_H
+#define CPU_VCPU_H
+
+#include "base/types.h"
+#include "base/vm.h"
+#include "cpu/x86.h"
+
+/* ModRM order.  ORDER REG */
+#define GPR_LIST(X) X(EAX, eax) X(ECX, ecx) X(EDX, edx) X(EBX, ebx) \
+                    X(ESP, esp) X(EBP, ebp) X(ESI, esi) X(EDI, edi)
+enum { REG_EAX, REG_ECX, REG_EDX, REG_EBX, REG_ESP, REG_EBP, REG_ESI, REG_EDI };
+
+/* Sreg encoding order of MOV Sreg.  ORDER SEG */
+#define SEG_LIST(X) X(ES, es) X(CS, cs) X(SS, ss) X(DS, ds) X(FS, fs) X(GS, gs)
+enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
+
+/*
+ * A segment register with its hidden part.  attr is the descriptor's second
+ * dword's bits 8..23 shifted down by 8 (type, S, DPL, P, -, AVL, L, D/B, G:
+ * bits 0-3, 4, 5-6, 7, 8-11 limit bits (zero here), 12, 13, 14, 15), with
+ * `limit` already scaled to bytes.  A null DS/ES/FS/GS has attr == 0 (P clear).
+ */
+struct seg {
+    uint16_t sel;
+    uint16_t attr;
+    uint32_t base;
+    uint32_t limit;
+};
+
+struct dtr {
+    uint32_t base;
+    uint16_t limit;
+};
+
+/* The guest's architectural fault, as a value. */
+struct fault {
+    uint8_t vec;      /* enum x86_vector */
+    bool has_err;
+    uint32_t err;
+    uint32_t cr2;     /* #PF only */
+};
+
+/* Why world_enter() came back. */
+enum exit_kind {
+    EXIT_NONE,      /* was not entered: attention came first; gpr[] untouched */
+    EXIT_CALLOUT,   /* translated code called; arg = what it passed */
+    EXIT_FAULT,     /* host exception at tca: vec, err, cr2 */
+    EXIT_ATTENTION, /* asynchronous event at tca */
+    EXIT_SOFTINT,   /* direct execution only: INT n, vec = n, eip after it */
+    EXIT_ESCAPE,    /* direct execution left its sandbox rules: vm is stopped */
+};
+
+struct exit {
+    uint32_t kind;
+    uint32_t arg;
+    uint32_t tca;
+    uint32_t vec;
+    uint32_t err;
+    uint32_t cr2;
+};
+
+struct vcpu {
+    /* Hot: the world's entry code knows these offsets. */
+    uint32_t gpr[8];
+    uint32_t eip;
+    uint32_t eflags;         /* whole architectural EFLAGS, virtual IF included */
+    volatile uint32_t attention; /* set by the world when an event waits; the entry code refuses to enter */
+    uint32_t hflags;         /* arithmetic flags etc. that the entry code loads and the exit code stores */
+    uint16_t hsel[8];        /* host selectors for ES CS SS DS FS GS; [6],[7] unused. ORDER SEG */
+    uint32_t hseg_base[2];   /* bases to set for FS and GS after loading their selectors */
+    struct exit exit;
+    uint64_t mon_rsp;        /* the monitor's stack while the guest runs */
+    void *exit_entry;        /* where the window's 64-bit stub jumps */
+    uint64_t scratch[4];     /* for the entry code */
+
+    /* Segments. */
+    struct seg seg[SEG_COUNT];
+    struct seg ldtr, tr;
+    struct dtr gdtr, idtr;
+    uint8_t cpl;             /* 0..3; equals SS.DPL in protected mode; 3 in V86; 0 in real mode */
+    uint8_t hsel_dirty;      /* bit per segment: hsel must be recomputed by world_seg_sync() */
+
+    /* Interrupts. */
+    uint8_t shadow;          /* SHADOW_*: interrupts held off for one instruction */
+    bool halted;             /* HLT executed; waits for an interrupt */
+    bool nmi_blocked, nmi_pending;
+
+    /* Control. */
+    uint32_t cr0, cr2, cr3, cr4;
+    uint32_t dr[8];
+    uint64_t pdpte[4];       /* PAE: loaded at MOV CR3/CR0/CR4 (SDM vol. 3A 4.4.1) */
+    uint32_t mmu_mode_gen;   /* changes whenever CR0/CR4/EFER paging bits change */
+
+    /* MSRs. */
+    uint64_t efer;
+    uint64_t tsc_offset;     /* guest TSC = host TSC + offset */
+    uint32_t sysenter_cs, sysenter_esp, sysenter_eip;
+    uint64_t pat, apic_base, misc_enable;
+    uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
+    uint64_t xcr0;
+
+    const struct cpuid_model *cpuid; /* what CPUID tells */
+    struct vm *vm;
+};
+
+#define SHADOW_STI 1
+#define SHADOW_SS 2
+
+/* State after RESET (SDM vol. 3A table 9-1), keeping vm and cpuid. */
+void vcpu_reset(struct vcpu *v);
+
+static inline bool vcpu_pe(const struct vcpu *v) { return v->cr0 & CR0_PE; }
+static inline bool vcpu_v86(const struct vcpu *v) { return v->eflags & EFLAGS_VM; }
+/* Protected mode proper: PE and not virtual-8086. */
+static inline bool vcpu_protected(const struct vcpu *v) { return vcpu_pe(v) && !vcpu_v86(v); }
+static inline unsigned vcpu_iopl(const struct vcpu *v) { return v->eflags >> 12 & 3; }
+static inline bool vcpu_code32(const struct vcpu *v) { return v->seg[SEG_CS].attr & SEG_ATTR_DB; }
+static inline bool vcpu_stack32(const struct vcpu *v) { return v->seg[SEG_SS].attr & SEG_ATTR_DB; }
+
+/* A readable dump of all registers into buf; returns its length. */
+int vcpu_dump(const struct vcpu *v, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+noinst_LIBRARIES += libhost.a
+
+btvmm_SOURCES += %reldir%/main.c
+btvmm_LDADD = libhost.a libmonproc.a libmonitor.a libmonproc.a \
+    $(ZYDIS_LIBS) $(CAPSTONE_LIBS) $(ELF_LIBS)
+# Nothing of the program may lie below 4 GiB; the VMM must not have shadow stacks.
+btvmm_CFLAGS = $(AM_CFLAGS) -fPIE -fcf-protection=none
+btvmm_LDFLAGS = -pie -pthread
+
+libhost_a_SOURCES = \
+    %reldir%/bzimage.c \
+    %reldir%/clock.c \
+    %reldir%/clock.h \
+    %reldir%/console.c \
+    %reldir%/console.h \
+    %reldir%/elf.c \
+    %reldir%/features.def \
+    %reldir%/guestram.c \
+    %reldir%/guestram.h \
+    %reldir%/image.c \
+    %reldir%/image.h \
+    %reldir%/message.c \
+    %reldir%/message.h \
+    %reldir%/multiboot.c \
+    %reldir%/options.c \
+    %reldir%/options.def \
+    %reldir%/options.h \
+    %reldir%/probe.c \
+    %reldir%/probe.h \
+    %reldir%/report.c \
+    %reldir%/report.h \
+    %reldir%/symbols.c \
+    %reldir%/symbols.h \
+    %reldir%/tracetext.c \
+    %reldir%/vmx.c \
+    %reldir%/vmx.h \
+    %reldir%/vmx_priv.h \
+    %reldir%/vmxend.c \
+    %reldir%/vmxloop.c
+libhost_a_CFLAGS = $(AM_CFLAGS) $(SAN_CFLAGS) -fPIE -pthread

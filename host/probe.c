@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Probing the host.
+ *
+ * What may kill a process that tries it (a far jump into compatibility mode
+ * where IA-32 emulation is off, say) is tried in a child.
+ */
+#define _GNU_SOURCE
+#include "host/probe.h"
+
+#include <asm/ldt.h>
+#include <asm/prctl.h>
+#include <cpuid.h>
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/bits.h"
+#include "base/mem.h"
+#include "host/message.h"
+
+#ifndef ARCH_SET_CPUID
+#define ARCH_SET_CPUID 0x1012
+#endif
+
+#define HWCAP2_FSGSBASE_BIT BIT(1)
+
+bool probe_nx(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(0x80000001, &a, &b, &c, &d) && (d & BIT(20));
+}
+
+bool probe_invariant_tsc(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(0x80000007, &a, &b, &c, &d) && (d & BIT(8));
+}
+
+/* "CPUID on" is the state anyway; the call fails where the switch does not exist. */
+bool probe_cpuid_faulting(void)
+{
+    return syscall(SYS_arch_prctl, ARCH_SET_CPUID, 1) == 0;
+}
+
+bool probe_two_cpus(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) >= 2;
+}
+
+/*
+ * 64-bit code jumps to 32-bit code at 0x23 and that back to 0x33 (the Linux
+ * user code selectors).  Only r15 is sure to keep all its bits on the way.
+ */
+static void try_compat_mode(void)
+{
+    uint8_t *page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    if (page == MAP_FAILED)
+        _exit(2);
+    uint32_t at = (uint32_t)(uintptr_t)page;
+    static const uint8_t back[] = {0x41, 0xff, 0xe7}; /* jmp *%r15 */
+
+    page[0] = 0xea; /* ljmp $0x33, $page+16 */
+    put32(page + 1, at + 16);
+    put16(page + 5, 0x33);
+    memcpy(page + 16, back, sizeof back);
+    put32(page + 32, at);
+    put16(page + 36, 0x23);
+    if (mprotect(page, PAGE_SIZE, PROT_READ | PROT_EXEC))
+        _exit(2);
+    __asm__ volatile("lea 1f(%%rip), %%r15\n\tljmpl *(%0)\n1:" : : "r"(page + 32) : "r15", "memory", "cc");
+    _exit(0);
+}
+
+static void try_modify_ldt(void)
+{
+    struct user_desc d = {.entry_number = 7, .base_addr = 0, .limit = 0xfffff, .seg_32bit = 1,
+                          .contents = MODIFY_LDT_CONTENTS_CODE, .limit_in_pages = 1, .useable = 1};
+    _exit(syscall(SYS_modify_ldt, 0x11, &d, sizeof d) == 0 ? 0 : 1);
+}
+
+static bool works_in_child(void (*try)(void))
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        try();
+        _exit(3);
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return false;
+    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool has_memfd(void)
+{
+    int fd = memfd_create("probe", MFD_CLOEXEC);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+static bool has_seccomp_trap(void)
+{
+    uint32_t action = SECCOMP_RET_TRAP;
+    return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+}
+
+bool probe_host(void)
+{
+    const char *missing = NULL;
+
+    if (!works_in_child(try_compat_mode))
+        missing = "32-bit compatibility mode (kernel option IA32_EMULATION, boot parameter ia32_emulation=)";
+    else if (!works_in_child(try_modify_ldt))
+        missing = "modify_ldt (kernel option MODIFY_LDT_SYSCALL)";
+    else if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT))
+        missing = "the FSGSBASE instructions (a CPU of 2012 or later and Linux 5.9)";
+    else if (!has_seccomp_trap())
+        missing = "seccomp filters (kernel option SECCOMP_FILTER)";
+    else if (!has_memfd())
+        missing = "memfd_create (kernel option MEMFD_CREATE)";
+    if (missing)
+        message("this host lacks %s", missing);
+    return missing == NULL;
+}

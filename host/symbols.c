@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Symbol tables: a sorted array and a binary search.
+ */
+#include "host/symbols.h"
+
+#include <libelf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/image.h"
+
+#define REACH (1u << 20) /* farther than this from a symbol is not in its function */
+
+static bool add(struct symbols *s, uint32_t addr, const char *name, size_t len)
+{
+    if (s->count == s->room) {
+        size_t room = s->room ? s->room * 2 : 4096;
+        struct symbol *t = realloc(s->table, room * sizeof *t);
+        if (!t)
+            return false;
+        s->table = t;
+        s->room = room;
+    }
+    char *copy = strndup(name, len);
+    if (!copy)
+        return false;
+    for (char *p = copy; *p; p++)
+        if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 127)
+            *p = '?';
+    s->table[s->count++] = (struct symbol){addr, copy};
+    return true;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct symbol *x = a, *y = b;
+    return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+/* Lines "address type name"; anything else is skipped. */
+static bool parse_map(struct symbols *s, const char *text, size_t size)
+{
+    const char *end = text + size;
+
+    while (text < end) {
+        const char *eol = memchr(text, '\n', (size_t)(end - text));
+        if (!eol)
+            eol = end;
+        char line[256];
+        size_t n = (size_t)(eol - text) < sizeof line - 1 ? (size_t)(eol - text) : sizeof line - 1;
+        memcpy(line, text, n);
+        line[n] = '\0';
+        unsigned long long addr;
+        char type, name[200];
+        if (sscanf(line, "%llx %c %199s", &addr, &type, name) == 3 && addr <= UINT32_MAX &&
+            strchr("tTwWdDbBrR", type) && !add(s, (uint32_t)addr, name, strlen(name)))
+            return false;
+        text = eol + 1;
+    }
+    return true;
+}
+
+static void parse_section(struct symbols *s, Elf *elf, Elf_Scn *scn, const Elf32_Shdr *sh)
+{
+    for (Elf_Data *d = elf_getdata(scn, NULL); d; d = elf_getdata(scn, d)) {
+        const Elf32_Sym *sym = d->d_buf;
+        for (size_t i = 0; sym && i < d->d_size / sizeof *sym; i++) {
+            unsigned type = ELF32_ST_TYPE(sym[i].st_info);
+            const char *name = elf_strptr(elf, sh->sh_link, sym[i].st_name);
+            if (name && *name && sym[i].st_shndx != SHN_UNDEF && type != STT_FILE && type != STT_SECTION)
+                add(s, sym[i].st_value, name, strlen(name));
+        }
+    }
+}
+
+static bool parse_elf(struct symbols *s, const struct image *img)
+{
+    if (img->size < sizeof(Elf32_Ehdr) || img->data[EI_CLASS] != ELFCLASS32 || img->data[EI_DATA] != ELFDATA2LSB)
+        return false;
+    elf_version(EV_CURRENT);
+    Elf *elf = elf_memory((char *)img->data, img->size);
+    if (!elf)
+        return false;
+    for (Elf_Scn *scn = elf_nextscn(elf, NULL); scn; scn = elf_nextscn(elf, scn)) {
+        const Elf32_Shdr *sh = elf32_getshdr(scn);
+        if (sh && sh->sh_type == SHT_SYMTAB)
+            parse_section(s, elf, scn, sh);
+    }
+    elf_end(elf);
+    return true;
+}
+
+bool symbols_load(struct symbols *s, const char *path, char *err, size_t err_size)
+{
+    struct image img;
+
+    if (!image_read(&img, path, err, err_size)) {
+        free(img.data);
+        return false;
+    }
+    if (img.size >= 4 && !memcmp(img.data, "\177ELF", 4))
+        parse_elf(s, &img);
+    else
+        parse_map(s, (char *)img.data, img.size);
+    free(img.data);
+    if (s->count == 0) {
+        snprintf(err, err_size, "%s: no symbols (neither an i386 ELF symbol table nor a System.map)", path);
+        return false;
+    }
+    qsort(s->table, s->count, sizeof *s->table, compare);
+    return true;
+}
+
+void symbols_free(struct symbols *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        free(s->table[i].name);
+    free(s->table);
+    memset(s, 0, sizeof *s);
+}
+
+const char *symbols_find(const struct symbols *s, uint32_t addr, uint32_t *offset)
+{
+    size_t lo = 0, hi = s->count;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (s->table[mid].addr <= addr)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo == 0 || addr - s->table[lo - 1].addr >= REACH)
+        return NULL;
+    *offset = addr - s->table[lo - 1].addr;
+    return s->table[lo - 1].name;
+}

@@ -1,0 +1,287 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# debian-guest.sh [--add FILE:PATH]... [--offline] OUTDIR
+#
+# Makes a Debian i386 guest in OUTDIR: the distribution's own 686 and 686-pae
+# kernels, and a small initramfs with a shell and self-checking scripts:
+#
+#   vmlinuz-686  System.map-686  config-686              kernel without PAE
+#   vmlinuz-686-pae  System.map-686-pae  config-686-pae  kernel with PAE
+#   initrd.gz                                            initramfs for both
+#   root/                                                what is in it
+#
+# The packages come through apt with a configuration of its own, below
+# OUTDIR/apt: neither the system's package set nor its list of architectures
+# is touched, and no privileges are needed.  Whatever is already there is kept,
+# so a second run takes no network; delete OUTDIR to begin afresh.
+#
+# In the guest, the kernel command line selects what happens:
+#
+#   (nothing)        a shell with job control on /dev/console
+#   btscript=NAME    run /scripts/NAME, then power off
+#   btsoak=SECONDS   how long /scripts/soak shall run (default 60)
+#
+# The initramfs is reproducible: the same packages and files give the same
+# bytes (fixed owners, times and order).
+
+set -eu
+LC_ALL=C
+export LC_ALL
+umask 022
+
+here=$(cd "$(dirname "$0")" && pwd)
+epoch=${SOURCE_DATE_EPOCH:-1700000000}
+
+die()
+{
+    echo "debian-guest.sh: $*" >&2
+    exit 1
+}
+
+say()
+{
+    echo "debian-guest.sh: $*"
+}
+
+offline=0
+adds=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --add)
+        [ $# -ge 2 ] || die "--add needs FILE:PATH"
+        adds="$adds$2
+"
+        shift 2 ;;
+    --add=*) adds="$adds${1#--add=}
+"
+        shift ;;
+    --offline) offline=1; shift ;;
+    -h|--help) sed -n '3,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --) shift; break ;;
+    -*) die "unknown option '$1'" ;;
+    *) break ;;
+    esac
+done
+[ $# -eq 1 ] || die "usage: debian-guest.sh [--add FILE:PATH]... [--offline] OUTDIR"
+
+mkdir -p "$1" || die "cannot make the directory '$1'"
+out=$(cd "$1" && pwd)
+for tool in apt-get apt-cache dpkg-deb cpio gzip find sort; do
+    command -v "$tool" >/dev/null 2>&1 || die "the program '$tool' is missing"
+done
+
+# ---------------------------------------------------------------- packages --
+
+# The system's package sources, but those that have nothing to do with the
+# distribution (they need not offer i386 and only cost time).
+apt_setup()
+{
+    mkdir -p "$out/apt/lists/partial" "$out/apt/cache/archives/partial" \
+             "$out/apt/parts" "$out/deb"
+    : >"$out/apt/status"
+    if [ -s /etc/apt/sources.list ] && grep -qi debian /etc/apt/sources.list; then
+        cp /etc/apt/sources.list "$out/apt/parts/system.list"
+    fi
+    for f in /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+        if [ -f "$f" ] && grep -qi debian "$f"; then
+            cp "$f" "$out/apt/parts/"
+        fi
+    done
+    [ -n "$(ls "$out/apt/parts")" ] || die "no Debian package source found in /etc/apt"
+}
+
+# apt_run PROGRAM ARGS...: the program under the private configuration.
+apt_run()
+{
+    prog=$1
+    shift
+    APT_CONFIG=$out/apt/apt.conf "$prog" "$@"
+}
+
+apt_config()
+{
+    cat >"$out/apt/apt.conf" <<CONF
+APT::Architecture "amd64";
+APT::Architectures { "amd64"; "i386"; };
+APT::Sandbox::User "";
+Acquire::Languages "none";
+Debug::NoLocking "1";
+Dir::State "$out/apt";
+Dir::State::lists "$out/apt/lists";
+Dir::State::status "$out/apt/status";
+Dir::Cache "$out/apt/cache";
+Dir::Etc::sourcelist "/dev/null";
+Dir::Etc::sourceparts "$out/apt/parts";
+CONF
+}
+
+# The first package a (meta) package depends on whose name matches a pattern.
+resolve()
+{
+    apt_run apt-cache depends --no-recommends --no-suggests "$1" 2>/dev/null |
+        sed -n 's/^ *|\{0,1\}Depends: *//p' | sed 's/:i386$//' | grep -E "^$2\$" | head -n 1
+}
+
+updated=0
+update_lists()
+{
+    [ $updated = 0 ] || return 0
+    [ $offline = 0 ] || die "$1 is not in $out yet and --offline was given"
+    apt_setup
+    apt_config
+    say "reading package lists"
+    # One list of several may be unreachable; what is needed may be in the others.
+    apt_run apt-get -q update >"$out/apt/update.log" 2>&1 ||
+        say "warning: not all package lists could be read; see $out/apt/update.log"
+    updated=1
+}
+
+# fetch NAME PACKAGE-OR-META [PATTERN]: unpacks the package into OUTDIR/pkg/NAME.
+fetch()
+{
+    [ ! -e "$out/pkg/$1/.done" ] || return 0
+    update_lists "$2"
+    pkg=$2
+    if [ $# -ge 3 ]; then
+        pkg=$(resolve "$2:i386" "$3") || pkg=
+        [ -n "$pkg" ] ||
+            die "package '$2' (i386) is not in the package lists (no network?); see $out/apt/update.log"
+    fi
+    say "fetching $pkg:i386"
+    (cd "$out/deb" && apt_run apt-get -q download "$pkg:i386") >"$out/apt/download.log" 2>&1 ||
+        die "cannot download '$pkg:i386'; see $out/apt/download.log"
+    deb=$(ls -t "$out/deb/${pkg}"_*_i386.deb 2>/dev/null | head -n 1)
+    [ -f "$deb" ] || die "apt-get gave no file for '$pkg:i386'"
+    rm -rf "$out/pkg/$1"
+    mkdir -p "$out/pkg/$1"
+    dpkg-deb -x "$deb" "$out/pkg/$1" || die "cannot unpack $deb"
+    basename "$deb" >"$out/pkg/$1/.done"
+}
+
+# kernel FLAVOUR: OUTDIR/vmlinuz-FLAVOUR and friends.
+kernel()
+{
+    fetch "linux-$1" "linux-image-$1" "linux-image-[0-9].*-$1"
+    for f in vmlinuz System.map config; do
+        [ ! -s "$out/$f-$1" ] || continue
+        set -- "$1" "$out/pkg/linux-$1/boot/$f"-*
+        [ -f "$2" ] || die "the kernel package of flavour $1 has no $f"
+        cp "$2" "$out/$f-$1.new"
+        mv "$out/$f-$1.new" "$out/$f-$1"
+    done
+}
+
+kernel 686
+kernel 686-pae
+fetch busybox busybox-static
+fetch libc libc6
+
+# --------------------------------------------------------------- initramfs --
+
+root=$out/root.new
+busybox=$out/pkg/busybox/bin/busybox
+[ -x "$busybox" ] || busybox=$out/pkg/busybox/usr/bin/busybox
+[ -x "$busybox" ] || die "the busybox package holds no busybox"
+
+# The applets' names are in the program itself; where it cannot be run here
+# (no 32-bit support in the host's kernel) a list of the usual ones serves.
+applets()
+{
+    "$busybox" --list 2>/dev/null && return
+    echo "[ ash awk basename cat chmod chown clear cmp cp cpio cut cttyhack date dd df diff dirname dmesg
+          du echo egrep env expr false fgrep find free grep gunzip gzip halt head hostname id init kill
+          ln ls md5sum mkdir mknod more mount mv nice od pidof poweroff printf ps pwd reboot rm rmdir
+          sed seq setsid sh sha256sum sleep sort stat stty sync tail tar tee test time timeout top
+          touch tr true tty umount uname uniq uptime vi wc which xargs yes zcat" | tr -s ' ' '\n'
+}
+
+copy()
+{
+    mkdir -p "$(dirname "$root/$2")"
+    cp "$1" "$root/$2" || die "cannot copy '$1'"
+    [ -z "${3:-}" ] || chmod "$3" "$root/$2"
+}
+
+# The digests that the guest's scripts compare with, of the same generators run here.
+build_digests()
+{
+    (
+        . "$here/guest/scripts/lib.sh"
+        for kind in md5sum sha256sum; do
+            for name in zeros seq text float; do
+                echo "$kind $name $(generate $name | $kind | cut -d' ' -f1)"
+            done
+        done
+    )
+}
+
+build_programs()
+{
+    mkdir -p "$root/bt"
+    cc=${CC_GUEST:-gcc}
+    if ! command -v "$cc" >/dev/null 2>&1; then
+        say "no C compiler ($cc): the initramfs gets no test programs"
+        return
+    fi
+    for src in "$here"/guest/*.c; do
+        [ -f "$src" ] || continue
+        name=$(basename "$src" .c)
+        "$cc" -m32 -march=i686 -Os -std=gnu11 -Wall -Wextra -ffreestanding -fno-pic -fno-pie \
+            -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -mno-sse \
+            -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -s \
+            -o "$root/bt/$name" "$src" 2>"$out/cc.log" || {
+            cat "$out/cc.log" >&2
+            die "cannot build the guest program $name"
+        }
+    done
+}
+
+rm -rf "$root"
+mkdir -p "$root/bin" "$root/sbin" "$root/dev" "$root/proc" "$root/sys" "$root/tmp" "$root/etc" \
+         "$root/scripts" "$root/lib"
+copy "$busybox" bin/busybox 755
+applets | tr -d ' ' | while read -r a; do
+    [ -n "$a" ] && [ "$a" != busybox ] || continue
+    ln -sf busybox "$root/bin/$a"
+done
+ln -sf ../bin/busybox "$root/sbin/init"
+copy "$here/guest/init" init 755
+for f in "$here"/guest/scripts/*; do
+    copy "$f" "scripts/$(basename "$f")" 755
+done
+build_digests >"$root/scripts/digests"
+build_programs
+for f in ld-linux.so.2 libc.so.6; do
+    so=$(find "$out/pkg/libc" -name "$f" | sort | head -n 1)
+    [ -n "$so" ] || die "the libc6 package holds no $f"
+    copy "$so" "lib/$f" 755
+done
+printf 'root::0:0:root:/:/bin/sh\n' >"$root/etc/passwd"
+printf 'root:x:0:\n' >"$root/etc/group"
+printf '%s' "$adds" | while IFS= read -r add; do
+    case $add in
+    *:*) ;;
+    *) die "--add needs FILE:PATH, not '$add'" ;;
+    esac
+    [ -f "${add%:*}" ] || die "--add: no such file '${add%:*}'"
+    copy "${add%:*}" "${add##*:}"
+done
+
+find "$root" -exec touch -h -d "@$epoch" {} +
+# The list is sorted and owners are fixed; cpio numbers inodes itself with
+# --reproducible (and leaves out devices), gzip -n writes no time.
+(cd "$root" && find . | sort | cpio --quiet -o -H newc -R 0:0 --reproducible) |
+    gzip -n -9 >"$out/initrd.gz.new" || die "cannot make the initramfs"
+if cmp -s "$out/initrd.gz.new" "$out/initrd.gz" 2>/dev/null; then
+    rm -f "$out/initrd.gz.new"
+else
+    mv "$out/initrd.gz.new" "$out/initrd.gz"
+fi
+rm -rf "$out/root"
+mv "$root" "$out/root"
+
+for k in 686 686-pae; do
+    say "$out/vmlinuz-$k ($(sed 's/_.*//; s/linux-image-//' "$out/pkg/linux-$k/.done"))"
+done
+say "$out/initrd.gz ($(wc -c <"$out/initrd.gz") bytes)"

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Shadow fills: what a host page fault at a guest linear address means.
+ *
+ * The guest's tables are walked for the access, as the CPU would. If they refuse, the
+ * fault is true. Otherwise it was hidden: the shadow did not (yet) hold what they
+ * allow, and the page is mapped - unless no mapping could ever do: an empty bus,
+ * a write to ROM, a supervisor write that only CR0.WP=0 allows, an address that
+ * the world can't map. Such instructions are emulated, and so are writes to pages under
+ * a code trace, which have to be seen.
+ *
+ * A page is mapped writable only when its D bit is set (or this access set it), so that
+ * the first write is seen here and sets D; not before its A bit is set, it is not mapped at all.
+ *
+ * A host system call maps any number of pages for the price of one; so the mapping
+ * goes out from the page in both directions for as long as the neighbours' words
+ * follow on: same rights, next physical page, A (and D) already set, same side of the traces.
+ * Within large pages, and from one to the next, there is no bound: the linear map of a
+ * kernel becomes a handful of runs. Small pages go up to RUN_SMALL within their 2 MiB.
+ */
+#include "shadowmmu/mmu_priv.h"
+
+#define RUN_SMALL 64u
+
+/* Pages first..end-1; word is that of the first one. */
+struct run {
+    uint32_t first, end, word;
+};
+
+static bool traced_none(const struct mmu *m, gpn_t gpn)
+{
+    const uint64_t *t = &m->traced[gpn / 64];
+
+    return !(t[0] | t[1] | t[2] | t[3] | t[4] | t[5] | t[6] | t[7]);
+}
+
+/* May all of a slot be taken at once, `word` being its first page's? */
+static bool slot_fits(const struct mmu *m, const struct view *view, const struct cursor *c, uint32_t word)
+{
+    gpn_t gpn = word_gpn(word);
+
+    if (map_bit(view->used, c->slot) || !c->large || gpn % SLOT_PAGES || gpn < SLOT_PAGES ||
+        gpn + SLOT_PAGES > m->ram_pages)
+        return false;
+    return cursor_word(m, c, 0, view->kind) == word && (!(word & WORD_W) || traced_none(m, gpn)) &&
+           cursor_word(m, c, SLOT_PAGES - 1, view->kind) == word + (SLOT_PAGES - 1) * WORD_NEXT;
+}
+
+static bool page_fits(const struct mmu *m, const struct view *view, const struct cursor *c, uint32_t page,
+                      uint32_t word)
+{
+    return cursor_word(m, c, page % SLOT_PAGES, view->kind) == word && live_word(view, page) != word;
+}
+
+static void run_forwards(struct vcpu *v, const struct view *view, struct cursor c, struct run *run, uint32_t limit)
+{
+    const struct mmu *m = v->vm->mmu;
+    uint32_t word = run->word + (run->end - run->first) * WORD_NEXT;
+    bool large = word & WORD_L;
+
+    while (run->end < limit && (large || run->end - run->first < RUN_SMALL)) {
+        uint32_t n = 1;
+
+        if (run->end % SLOT_PAGES == 0) {
+            if (!large)
+                break;
+            cursor_load(v, run->end / SLOT_PAGES, &c);
+            if (run->end + SLOT_PAGES <= limit && slot_fits(m, view, &c, word))
+                n = SLOT_PAGES;
+        }
+        if (n == 1 && !page_fits(m, view, &c, run->end, word))
+            break;
+        run->end += n;
+        word += n * WORD_NEXT;
+    }
+}
+
+static void run_backwards(struct vcpu *v, const struct view *view, struct cursor c, struct run *run, uint32_t limit)
+{
+    const struct mmu *m = v->vm->mmu;
+    bool large = run->word & WORD_L;
+
+    while (run->first > limit && (large || run->end - run->first < RUN_SMALL)) {
+        uint32_t n = 1;
+
+        if (run->first % SLOT_PAGES == 0) {
+            if (!large)
+                break;
+            cursor_load(v, run->first / SLOT_PAGES - 1, &c);
+            if (run->first >= limit + SLOT_PAGES && slot_fits(m, view, &c, run->word - SLOT_PAGES * WORD_NEXT))
+                n = SLOT_PAGES;
+        }
+        if (n == 1 && !page_fits(m, view, &c, run->first - 1, run->word - WORD_NEXT))
+            break;
+        run->first -= n;
+        run->word -= n * WORD_NEXT;
+    }
+}
+
+/* Does the world map these very pages already, with other rights? Then mprotect keeps what it has touched. */
+static bool run_is_upgrade(const struct view *view, const struct run *run)
+{
+    uint32_t rights = WORD_W | WORD_X | WORD_U | WORD_G | WORD_L, word = run->word;
+
+    if (run->end - run->first > RUN_SMALL)
+        return false;
+    for (uint32_t page = run->first; page < run->end; page++, word += WORD_NEXT) {
+        uint32_t live = live_word(view, page);
+
+        if (!live || ((live ^ word) & ~rights) || live == word)
+            return false;
+    }
+    return true;
+}
+
+/* Near the world's bound on runs: count them, and if they are really so many, let go. */
+static void runs_check(struct vm *vm, struct view *view)
+{
+    struct mmu *m = vm->mmu;
+
+    if (likely(view->runs + 2 <= m->runs_max))
+        return;
+    view->runs = live_count_runs(view);
+    if (view->runs + 2 > m->runs_max - m->runs_max / 8)
+        live_drop_user(vm, view);
+    if (view->runs + 2 > m->runs_max - m->runs_max / 8)
+        live_drop_all(vm, view);
+}
+
+static bool run_tell_world(struct vm *vm, struct view *view, const struct run *run)
+{
+    uint32_t n = run->end - run->first;
+    unsigned prot = word_prot(run->word);
+    gla_t gla = page_gla(run->first);
+
+    runs_check(vm, view);
+    for (unsigned attempt = 0; attempt < 3; attempt++) {
+        if (run_is_upgrade(view, run) ? world_protect(vm, view->id, gla, n, prot)
+                                      : world_map(vm, view->id, gla, gpn_to_gpa(word_gpn(run->word)), n, prot)) {
+            view->runs += 2;
+            vm->stats->shadow_maps++;
+            vm->stats->shadow_pages += n;
+            TRACE_EV(vm->trace, map, gla, word_gpn(run->word), n | prot << 24);
+            return true;
+        }
+        if (attempt == 0)
+            live_drop_user(vm, view);
+        else
+            live_drop_all(vm, view);
+    }
+    vm_stop(vm, VM_STOP_HOST, "mmu: the host refuses to map %u pages at %#x", n, gla);
+    return false;
+}
+
+static void run_record(struct vm *vm, struct view *view, const struct run *run)
+{
+    uint32_t page = run->first, word = run->word;
+
+    while (page < run->end) {
+        uint32_t s = page / SLOT_PAGES;
+        uint32_t n = (uint32_t)min_u64(run->end - page, SLOT_PAGES - page % SLOT_PAGES);
+
+        if (n == SLOT_PAGES && (word & WORD_L)) {
+            live_set_slot(vm, view, s, word);
+        } else {
+            if (view->slot[s].large && !live_split(vm, view, s))
+                NOT_REACHED(); /* leaves have been reserved */
+            for (uint32_t i = 0; i < n; i++)
+                live_set(vm, view, page + i, word + i * WORD_NEXT);
+        }
+        page += n;
+        word += n * WORD_NEXT;
+    }
+}
+
+/* Map the page and what follows on from it; the number of pages. */
+static uint32_t run_map(struct vcpu *v, struct view *view, const struct cursor *c, uint32_t page, uint32_t word)
+{
+    struct vm *vm = v->vm;
+    struct run run = {page, page + 1, word};
+    uint32_t end = view->kind == KIND_KERNEL ? gla_to_page(WIN_BASE) : GLA_PAGES;
+
+    live_reserve(vm, 2);
+    run_forwards(v, view, *c, &run, end);
+    run_backwards(v, view, *c, &run, gla_to_page(vm->mmu->min_gla));
+    if (!run_tell_world(vm, view, &run))
+        return 0;
+    run_record(vm, view, &run);
+    return run.end - run.first;
+}
+
+static bool mappable(const struct mmu *m, const struct view *view, gla_t gla)
+{
+    return gla >= m->min_gla && (view->kind != KIND_KERNEL || gla < WIN_BASE);
+}
+
+enum fill_result mmu_fill(struct vcpu *v, unsigned id, gla_t gla, unsigned access, struct fault *f)
+{
+    struct vm *vm = v->vm;
+    struct mmu *m = vm->mmu;
+    struct view *view;
+    struct cursor c;
+    struct walk w;
+    uint32_t word, n;
+
+    ASSERT(id < m->nviews);
+    view = m->view[id];
+    if (!mappable(m, view, gla))
+        return FILL_EMULATE;
+    if (view->kind == KIND_USER)
+        access |= GMEM_USER;
+    if (unlikely(view->stale))
+        view_sync(v, view);
+    if (!mmu_walk(v, gla, access, &w, f)) {
+        mmu_fault_seen(v, view, gla);
+        vm->stats->true_faults++;
+        TRACE_EV(vm->trace, truefault, gla, f->err, v->eip);
+        return FILL_TRUE;
+    }
+    if ((access & GMEM_WRITE) && w.writable && phys_kind(vm, w.gpa) == PHYS_RAM &&
+        gpn_traced(m, gpa_to_gpn(w.gpa))) {
+        vm->stats->trace_faults++;
+        return FILL_TRACED;
+    }
+    /* No word, or no W, after an allowed access: an empty bus, ROM, WP=0, or tables in ROM. */
+    cursor_load(v, gla_to_page(gla) / SLOT_PAGES, &c);
+    word = cursor_word(m, &c, gla_to_page(gla) % SLOT_PAGES, view->kind);
+    if (!word || ((access & GMEM_WRITE) && !(word & WORD_W)))
+        return FILL_EMULATE;
+    if (live_word(view, gla_to_page(gla)) & ~word & ~PAGE_MASK)
+        tlb_drop(m, gla); /* something else was mapped here */
+    n = run_map(v, view, &c, gla_to_page(gla), word);
+    vm->stats->hidden_faults++;
+    TRACE_EV(vm->trace, hidden, gla, (access & GMEM_WRITE ? PFERR_W : 0) | (access & GMEM_USER ? PFERR_U : 0), n);
+    return FILL_MAPPED;
+}
+
+/*
+ * No bits are set here: what the handler made present is mapped only as far as it set A and D itself.
+ * Supervisor pages below the limit that user code now runs with would have to be dropped again at once.
+ */
+void mmu_prefill(struct vcpu *v, unsigned id, gla_t gla)
+{
+    struct mmu *m = v->vm->mmu;
+    struct view *view;
+    struct cursor c;
+    uint32_t page = gla_to_page(gla), word, live;
+
+    ASSERT(id < m->nviews);
+    view = m->view[id];
+    if (!mappable(m, view, gla))
+        return;
+    if (unlikely(view->stale))
+        view_sync(v, view);
+    cursor_load(v, page / SLOT_PAGES, &c);
+    word = cursor_word(m, &c, page % SLOT_PAGES, view->kind);
+    live = live_word(view, page);
+    if (!word || word == live || (!(word & WORD_U) && gla < m->user_limit))
+        return;
+    run_map(v, view, &c, page, word);
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Paging events: what the CPU does to its TLB, done to the shadow entries (SDM
+ * vol. 3A 4.10.4).
+ *
+ * Dropping is rarely needed: an entry that agrees with the guest's tables at the
+ * moment of the flush is what the next access would have made anew. So every flush
+ * is a comparison, and only what differs goes. A CR3 load looks at what is not global
+ * (at everything without CR4.PGE), a toggle of PGE, PSE or NXE at everything. When the
+ * format of the tables changes (PG, PAE), nothing is worth comparing.
+ * CR0.WP needs nothing here: the shadow never maps a page writable that
+ * the guest's tables don't; such writes are emulated.
+ *
+ * User views belong to a CR3 value each. Those of other address spaces can
+ * wait until they are chosen again; until a caller chooses views by
+ * mmu_user_view(), all are kept right at once.
+ *
+ * The code table answers the translator's question whether kernel code may have moved:
+ * it holds the pages of supervisor fetches and is compared like a view.
+ */
+#include "shadowmmu/mmu_priv.h"
+
+void code_note(struct vcpu *v, gla_t gla)
+{
+    struct vm *vm = v->vm;
+    struct view *code = vm->mmu->code;
+    uint32_t page = gla_to_page(gla), s = page / SLOT_PAGES, word;
+    struct cursor c;
+
+    cursor_load(v, s, &c);
+    word = cursor_word(vm->mmu, &c, page % SLOT_PAGES, KIND_CODE);
+    if (live_word(code, page) == word)
+        return;
+    /* Something else was there, and no flush has told: the fetch did. */
+    if (live_word(code, page))
+        vm->mmu->gens.global++;
+    if (!code->slot[s].leaf)
+        live_reserve(vm, 1);
+    live_set(vm, code, page, word);
+}
+
+static void code_revalidate(struct vcpu *v, uint32_t first, uint32_t end, bool globals_too)
+{
+    struct mmu *m = v->vm->mmu;
+
+    if (live_revalidate(v, m->code, first, end, globals_too, NULL))
+        m->gens.global++;
+}
+
+void view_sync(struct vcpu *v, struct view *view)
+{
+    live_revalidate(v, view, 0, GLA_PAGES, true, NULL);
+    view->cr3 = v->cr3;
+    view->bound = true;
+    view->stale = false;
+}
+
+unsigned mmu_user_view(struct vcpu *v)
+{
+    struct mmu *m = v->vm->mmu;
+    struct view *best = NULL;
+
+    ASSERT(m->nviews > 1);
+    if (!m->lazy_views) {
+        m->lazy_views = true;
+        for (unsigned i = 1; i < m->nviews; i++)
+            m->view[i]->stale = true;
+    }
+    for (unsigned i = 1; i < m->nviews; i++) {
+        struct view *view = m->view[i];
+
+        if (view->bound && view->cr3 == v->cr3) {
+            best = view;
+            break;
+        }
+        if (!best || (best->bound && (!view->bound || view->used_at < best->used_at)))
+            best = view;
+    }
+    if (best->stale || !best->bound || best->cr3 != v->cr3)
+        view_sync(v, best);
+    best->used_at = ++m->clock;
+    return best->id;
+}
+
+void gmem_cr3_loaded(struct vcpu *v)
+{
+    struct vm *vm = v->vm;
+    struct mmu *m = vm->mmu;
+    bool globals_too = !(v->cr4 & CR4_PGE);
+    uint32_t kept = 0, dropped;
+
+    vm->stats->cr3_loads++;
+    if (!(v->cr0 & CR0_PG))
+        return;
+    tlb_flush(m);
+    m->gens.user++;
+    dropped = live_revalidate(v, m->view[VIEW_KERNEL], 0, GLA_PAGES, globals_too, &kept);
+    for (unsigned i = 1; i < m->nviews; i++) {
+        if (m->lazy_views)
+            m->view[i]->stale = true;
+        else
+            dropped += live_revalidate(v, m->view[i], 0, GLA_PAGES, globals_too, &kept);
+    }
+    code_revalidate(v, 0, GLA_PAGES, globals_too);
+    TRACE_EV(vm->trace, cr3, v->cr3, kept, dropped);
+}
+
+void gmem_mode_changed(struct vcpu *v, uint32_t old_cr0, uint32_t old_cr4, uint64_t old_efer)
+{
+    struct mmu *m = v->vm->mmu;
+    uint32_t cr0 = old_cr0 ^ v->cr0, cr4 = old_cr4 ^ v->cr4;
+    bool nxe = (old_efer ^ v->efer) & EFER_NXE;
+    bool format = (cr0 & CR0_PG) || ((v->cr0 & CR0_PG) && (cr4 & CR4_PAE));
+
+    if ((cr0 & (CR0_PG | CR0_WP)) || (cr4 & (CR4_PAE | CR4_PSE | CR4_PGE)) || nxe)
+        tlb_flush(m);
+    if (!format && !((v->cr0 & CR0_PG) && ((cr4 & (CR4_PSE | CR4_PGE)) || nxe)))
+        return;
+    m->gens.user++;
+    for (unsigned i = 0; i < m->nviews; i++) {
+        if (format)
+            live_drop_all(v->vm, m->view[i]);
+        else if (i == VIEW_KERNEL || !m->lazy_views)
+            live_revalidate(v, m->view[i], 0, GLA_PAGES, true, NULL);
+        else
+            m->view[i]->stale = true;
+    }
+    if (format) {
+        live_drop_all(v->vm, m->code);
+        m->gens.global++;
+    } else {
+        code_revalidate(v, 0, GLA_PAGES, true);
+    }
+}
+
+/* The pages that INVLPG is about: the whole large page if one is, or was, mapped there. */
+static void invlpg_range(struct vcpu *v, const struct view *view, uint32_t page, uint32_t *first, uint32_t *end)
+{
+    uint32_t s = page / SLOT_PAGES, n = 1;
+    struct cursor c;
+    bool large;
+
+    if (!(v->cr4 & CR4_PAE)) {
+        s &= ~1u;
+        n = 2;
+    }
+    cursor_load(v, page / SLOT_PAGES, &c);
+    large = c.large;
+    for (uint32_t i = s; i < s + n; i++)
+        large |= view->slot[i].large || (view->slot[i].leaf && view->slot[i].leaf->nlarge);
+    *first = large ? s * SLOT_PAGES : page;
+    *end = large ? (s + n) * SLOT_PAGES : page + 1;
+}
+
+static uint32_t view_invlpg(struct vcpu *v, struct view *view, gla_t gla)
+{
+    uint32_t first, end;
+
+    if (!map_bit(view->used, gla_to_page(gla) / SLOT_PAGES) && !map_bit(view->used, (gla_to_page(gla) / SLOT_PAGES) ^ 1))
+        return 0;
+    invlpg_range(v, view, gla_to_page(gla), &first, &end);
+    if (end == first + 1 && !live_word(view, first))
+        return 0;
+    return live_revalidate(v, view, first, end, true, NULL);
+}
+
+void gmem_invlpg(struct vcpu *v, gla_t gla)
+{
+    struct vm *vm = v->vm;
+    struct mmu *m = vm->mmu;
+
+    vm->stats->invlpgs++;
+    TRACE_EV(vm->trace, invlpg, gla, v->eip, 0);
+    if (!(v->cr0 & CR0_PG))
+        return;
+    m->gens.user++;
+    tlb_drop(m, gla);
+    for (unsigned i = 0; i < m->nviews; i++)
+        if (!m->view[i]->stale)
+            view_invlpg(v, m->view[i], gla);
+    if (view_invlpg(v, m->code, gla))
+        m->gens.global++;
+}
+
+void mmu_fault_seen(struct vcpu *v, struct view *view, gla_t gla)
+{
+    tlb_drop(v->vm->mmu, gla);
+    if (live_word(view, gla_to_page(gla)))
+        view_invlpg(v, view, gla);
+}
+
+gla_t mmu_user_limit(struct vcpu *v)
+{
+    struct mmu *m = v->vm->mmu;
+    struct view *view = m->view[VIEW_KERNEL];
+    const uint32_t middle = gla_to_page(0x80000000u);
+    uint32_t lowest;
+
+    if (likely(m->user_limit_known))
+        return m->user_limit;
+    lowest = live_lowest_sup(view);
+    if (lowest < middle) {
+        live_drop_sup(v->vm, view, middle);
+        lowest = live_lowest_sup(view);
+    }
+    m->user_limit = lowest < gla_to_page(WIN_BASE) ? page_gla(lowest) : WIN_BASE;
+    m->user_limit_known = true;
+    return m->user_limit;
+}

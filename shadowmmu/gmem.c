@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Guest memory by linear address: the seam of cpu/gmem.h.
+ *
+ * A direct-mapped software TLB per kind of access (read, write, fetch) saves
+ * the page walk. An entry's tag holds a generation, the page and the access bits, so
+ * an entry vouches for exactly the rights that were checked when it was made; a write
+ * entry is made by a walk that set D. It is a TLB as SDM vol. 3A 4.10 describes:
+ * flushed by a CR3 load and by mode changes (one increment of the generation),
+ * a page dropped by INVLPG and by a page fault at it (near large pages: everything).
+ * Global pages go as well, which is allowed.
+ *
+ * An access that crosses pages translates all of them before a byte moves. Only
+ * RAM and ROM get entries; what reads as all ones is found by a walk each time.
+ */
+#include "shadowmmu/mmu_priv.h"
+
+#define GMEM_MAX 65536u
+#define ACCESS_BITS 7u
+
+/* Where a page of an access lies. */
+struct place {
+    uint8_t *hva; /* of the page; NULL: an empty bus, or ROM to be written */
+    gpa_t gpa;
+};
+
+void tlb_flush(struct mmu *m)
+{
+    m->tlb_large_first = UINT32_MAX;
+    m->tlb_large_last = 0;
+    if (++m->tlb_gen)
+        return;
+    memset(m->tlb, 0, sizeof m->tlb);
+    m->tlb_gen = 1;
+}
+
+/* User and supervisor entries of a page lie apart, so that copies between them don't thrash. */
+static inline struct tlb_entry *tlb_entry(struct mmu *m, gla_t gla, unsigned access)
+{
+    unsigned kind = access & GMEM_WRITE ? TLB_WRITE : access & GMEM_FETCH ? TLB_FETCH : TLB_READ;
+    unsigned index = (gla >> PAGE_SHIFT) ^ (access & GMEM_USER ? TLB_ENTRIES / 2 : 0);
+
+    return &m->tlb[kind][index % TLB_ENTRIES];
+}
+
+static inline uint64_t tlb_tag(const struct mmu *m, gla_t gla, unsigned access)
+{
+    return (uint64_t)m->tlb_gen << 32 | gla_page(gla) | (access & ACCESS_BITS);
+}
+
+void tlb_drop(struct mmu *m, gla_t gla)
+{
+    if (gla >= m->tlb_large_first && gla <= m->tlb_large_last) {
+        tlb_flush(m);
+        return;
+    }
+    for (unsigned access = 0; access <= ACCESS_BITS; access++) {
+        struct tlb_entry *e = tlb_entry(m, gla, access);
+
+        if (gla_page((gla_t)e->tag) == gla_page(gla))
+            e->tag = 0;
+    }
+}
+
+/* All entries of a large page go together, and an entry doesn't know what it was made from. */
+static void tlb_note_large(struct mmu *m, gla_t gla, uint32_t span)
+{
+    gla_t first = gla & ~(span - 1), last = gla | (span - 1);
+
+    if (first < m->tlb_large_first)
+        m->tlb_large_first = first;
+    if (last > m->tlb_large_last)
+        m->tlb_large_last = last;
+}
+
+static bool page_translate(struct vcpu *v, gla_t gla, unsigned access, struct place *place, struct fault *f)
+{
+    struct vm *vm = v->vm;
+    struct mmu *m = vm->mmu;
+    struct tlb_entry *e = tlb_entry(m, gla, access);
+    uint64_t tag = tlb_tag(m, gla, access);
+    enum phys_kind kind;
+    struct walk w;
+
+    if (e->tag == tag) {
+        place->hva = e->hva;
+        place->gpa = (gpa_t)(e->hva - vm->ram);
+        return true;
+    }
+    if (!mmu_walk(v, gla, access, &w, f)) {
+        mmu_fault_seen(v, m->view[VIEW_KERNEL], gla);
+        vm->stats->true_faults++;
+        TRACE_EV(vm->trace, truefault, gla, f->err, v->eip);
+        return false;
+    }
+    place->gpa = gpn_to_gpa(gpa_to_gpn(w.gpa));
+    kind = phys_kind(vm, place->gpa);
+    place->hva = NULL;
+    if (kind == PHYS_MMIO || (kind == PHYS_ROM && (access & GMEM_WRITE)))
+        return true;
+    place->hva = phys_hva(vm, place->gpa);
+    *e = (struct tlb_entry){.tag = tlb_tag(m, gla, access), .hva = place->hva};
+    if (w.span != PAGE_SIZE)
+        tlb_note_large(m, gla, w.span);
+    return true;
+}
+
+/* All pages of an access; they wrap at 4 GiB. */
+static bool access_translate(struct vcpu *v, gla_t gla, unsigned len, unsigned access, struct place *place,
+                             struct fault *f)
+{
+    unsigned n = (page_offset(gla) + len + PAGE_SIZE - 1) / PAGE_SIZE;
+
+    ASSERT(len <= GMEM_MAX);
+    for (unsigned i = 0; i < n; i++)
+        if (!page_translate(v, i ? gla_page(gla) + i * PAGE_SIZE : gla, access, &place[i], f))
+            return false;
+    return true;
+}
+
+static inline void copy(void *dst, const void *src, unsigned len)
+{
+    switch (len) {
+    case 1: __builtin_memcpy(dst, src, 1); break;
+    case 2: __builtin_memcpy(dst, src, 2); break;
+    case 4: __builtin_memcpy(dst, src, 4); break;
+    case 8: __builtin_memcpy(dst, src, 8); break;
+    default: memcpy(dst, src, len);
+    }
+}
+
+static void bus_access(struct vm *vm, gpa_t gpa, const uint8_t *data, unsigned len, bool write)
+{
+    uint32_t value = 0;
+
+    memcpy(&value, data, len < 4 ? len : 4);
+    vm->stats->mmio_accesses++;
+    TRACE_EV(vm->trace, mmio, gpa, value, (uint32_t)write << 8 | len);
+}
+
+static __attribute__((noinline)) bool read_slow(struct vcpu *v, gla_t gla, uint8_t *buf, unsigned len, unsigned access,
+                                                struct fault *f)
+{
+    struct place place[GMEM_MAX / PAGE_SIZE + 1];
+    uint32_t offset = page_offset(gla);
+
+    if (!access_translate(v, gla, len, access, place, f))
+        return false;
+    for (unsigned i = 0; len; i++) {
+        unsigned n = (unsigned)min_u64(len, PAGE_SIZE - offset);
+
+        if (place[i].hva) {
+            copy(buf, place[i].hva + offset, n);
+        } else if (phys_kind(v->vm, place[i].gpa) == PHYS_ROM) {
+            copy(buf, phys_hva(v->vm, place[i].gpa) + offset, n); /* the read half of a GMEM_RMW */
+        } else {
+            memset(buf, 0xff, n);
+            bus_access(v->vm, place[i].gpa + offset, buf, n, false);
+        }
+        buf += n;
+        len -= n;
+        offset = 0;
+    }
+    return true;
+}
+
+static void code_check(struct vm *vm, gpa_t gpa, unsigned len)
+{
+    if (unlikely(gpn_traced(vm->mmu, gpa_to_gpn(gpa))))
+        bt_code_written(vm, gpa, len);
+}
+
+static __attribute__((noinline)) bool write_slow(struct vcpu *v, gla_t gla, const uint8_t *buf, unsigned len,
+                                                 unsigned access, struct fault *f)
+{
+    struct place place[GMEM_MAX / PAGE_SIZE + 1];
+    uint32_t first = page_offset(gla), offset = first;
+    unsigned left = len;
+
+    if (!access_translate(v, gla, len, access, place, f))
+        return false;
+    for (unsigned i = 0; left; i++, offset = 0) {
+        unsigned n = (unsigned)min_u64(left, PAGE_SIZE - offset);
+
+        if (place[i].hva)
+            copy(place[i].hva + offset, buf, n);
+        else
+            bus_access(v->vm, place[i].gpa + offset, buf, n, true);
+        buf += n;
+        left -= n;
+    }
+    offset = first;
+    for (unsigned i = 0; len; i++, offset = 0) {
+        unsigned n = (unsigned)min_u64(len, PAGE_SIZE - offset);
+
+        if (place[i].hva)
+            code_check(v->vm, place[i].gpa + offset, n);
+        len -= n;
+    }
+    return true;
+}
+
+bool gmem_read(struct vcpu *v, gla_t gla, void *buf, unsigned len, unsigned access, struct fault *f)
+{
+    struct mmu *m = v->vm->mmu;
+    const struct tlb_entry *e = tlb_entry(m, gla, access);
+
+    if (unlikely(page_offset(gla) + len > PAGE_SIZE || e->tag != tlb_tag(m, gla, access)))
+        return read_slow(v, gla, buf, len, access, f);
+    copy(buf, e->hva + page_offset(gla), len);
+    return true;
+}
+
+bool gmem_write(struct vcpu *v, gla_t gla, const void *buf, unsigned len, unsigned access, struct fault *f)
+{
+    struct mmu *m = v->vm->mmu;
+    const struct tlb_entry *e;
+    uint8_t *hva;
+
+    access |= GMEM_WRITE;
+    e = tlb_entry(m, gla, access);
+    if (unlikely(page_offset(gla) + len > PAGE_SIZE || e->tag != tlb_tag(m, gla, access)))
+        return write_slow(v, gla, buf, len, access, f);
+    hva = e->hva + page_offset(gla);
+    copy(hva, buf, len);
+    if (likely(len))
+        code_check(v->vm, (gpa_t)(hva - v->vm->ram), len);
+    return true;
+}
+
+bool gmem_probe(struct vcpu *v, gla_t gla, unsigned len, unsigned access, struct fault *f)
+{
+    struct place place[GMEM_MAX / PAGE_SIZE + 1];
+
+    return !len || access_translate(v, gla, len, access, place, f);
+}

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+libmonitor_a_SOURCES += \
+    %reldir%/fill.c \
+    %reldir%/flush.c \
+    %reldir%/gmem.c \
+    %reldir%/mmu.h \
+    %reldir%/mmu_priv.h \
+    %reldir%/phys.c \
+    %reldir%/runs.c \
+    %reldir%/trace.c \
+    %reldir%/walk.c

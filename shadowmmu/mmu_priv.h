@@ -1,0 +1,189 @@
+/*
+ * What the files of shadowmmu/ share.
+ *
+ * World: monitor.  Units: pages are 4 KiB page numbers of linear addresses
+ * (gla >> 12); a slot is 2 MiB of linear space, 512 pages.  Owner: struct
+ * mmu, in vm->arena.  Errors: none come back; what runs short is dropped.
+ *
+ * A live shadow entry is one 32-bit word: the guest physical page in bits
+ * 31:12 (RAM ends below 4 GiB) and WORD_* below.  Words live in leaves of 512,
+ * one leaf per slot and view; a slot that one run of a guest large page covers
+ * is a single word in the slot itself.  Besides the views that the world
+ * knows there is the code table: the same structure, holding what supervisor
+ * code fetches have seen, so that struct mmu_gens changes only when it must.
+ */
+#ifndef SHADOWMMU_MMU_PRIV_H
+#define SHADOWMMU_MMU_PRIV_H
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/mem.h"
+#include "base/vm.h"
+#include "cpu/x86.h"
+#include "shadowmmu/mmu.h"
+#include "world/world.h"
+
+#define SLOT_PAGES 512u
+#define SLOTS 2048u
+#define SLOT_WORDS (SLOTS / 64)
+#define GLA_PAGES (SLOTS * SLOT_PAGES)
+#define VIEWS_MAX 16u
+#define LEAVES_MAX 2048u
+
+#define WORD_LIVE BIT(0)
+#define WORD_W BIT(1) /* writable in the shadow */
+#define WORD_U BIT(2) /* a user page of the guest */
+#define WORD_X BIT(3) /* executable in the shadow (user views), or not NX (code table) */
+#define WORD_G BIT(4) /* the guest's G bit */
+#define WORD_L BIT(5) /* part of a guest large page (or of the identity when paging is off) */
+#define WORD_NEXT PAGE_SIZE /* word + WORD_NEXT: the same for the next physical page */
+
+static inline gpn_t word_gpn(uint32_t word) { return word >> PAGE_SHIFT; }
+static inline gla_t page_gla(uint32_t page) { return (gla_t)page << PAGE_SHIFT; }
+static inline uint32_t gla_to_page(gla_t gla) { return gla >> PAGE_SHIFT; }
+
+struct leaf {
+    uint32_t word[SLOT_PAGES];
+    uint64_t live[SLOT_PAGES / 64]; /* bit per word */
+    uint16_t nlive, nlocal, nsup, nlarge; /* of these: not global; supervisor; WORD_L */
+    struct leaf *next;              /* free list */
+};
+
+/* At most one of leaf and large is in use. */
+struct slot {
+    struct leaf *leaf;
+    uint32_t large; /* word of the slot's first page, standing for all 512 */
+};
+
+enum view_kind { KIND_KERNEL, KIND_USER, KIND_CODE };
+
+struct view {
+    struct slot slot[SLOTS];
+    /* A bit per slot: has anything; something not global; something supervisor; is one large word. */
+    uint64_t used[SLOT_WORDS], local[SLOT_WORDS], sup[SLOT_WORDS], large[SLOT_WORDS];
+    enum view_kind kind;
+    uint8_t id;        /* the world's number of it */
+    bool stale;        /* user views: CR3 was loaded since it was last right */
+    bool bound;        /* cr3 below is meaningful */
+    uint32_t cr3;      /* user views: whose address space */
+    uint64_t used_at;  /* for choosing the least recently used one */
+    uint32_t runs;     /* upper bound of the world's runs */
+    uint32_t nleaves;
+};
+
+/* The reverse map's entry: where a page is mapped writable by a leaf word. */
+struct rmap {
+    uint32_t at[2]; /* page << 12 | view << 4 | RMAP_* */
+};
+#define RMAP_USED BIT(0)
+#define RMAP_MULTI BIT(1) /* in at[0]: there may be more than at[] shows */
+
+#define TLB_ENTRIES 256u
+enum { TLB_READ, TLB_WRITE, TLB_FETCH, TLB_KINDS };
+struct tlb_entry {
+    uint64_t tag; /* generation << 32 | gla page | access bits */
+    uint8_t *hva; /* of the page */
+};
+
+struct mmu {
+    struct mmu_gens gens;
+    uint32_t tlb_gen; /* never 0 */
+    gla_t tlb_large_first, tlb_large_last; /* since the last flush, entries from large pages lie in between */
+    struct tlb_entry tlb[TLB_KINDS][TLB_ENTRIES];
+    gpn_t ram_pages;
+    gla_t min_gla;
+    uint64_t *traced;   /* bit per RAM page */
+    struct rmap *rmap;  /* per RAM page */
+    unsigned nviews;
+    struct view *view[VIEWS_MAX];
+    struct view *code;
+    bool lazy_views;    /* mmu_user_view() is in use: user views are revalidated when chosen */
+    uint64_t clock;     /* for used_at */
+    gla_t user_limit;   /* what mmu_user_limit() said last */
+    bool user_limit_known;
+    uint32_t leaves_made, leaves_free, leaves_max;
+    uint32_t runs_max;
+    struct leaf *free;
+};
+
+/* --- phys.c --- */
+extern const uint8_t phys_ones[PAGE_SIZE];
+/* To read a page of guest physical memory; where nothing is, all ones. */
+const uint8_t *phys_page(const struct vm *vm, gpa_t gpa);
+/* Kind of a page number below 2^24. */
+static inline enum phys_kind gpn_kind(const struct mmu *m, gpn_t gpn)
+{
+    if (likely(gpn >= 0x100))
+        return gpn < m->ram_pages ? PHYS_RAM : PHYS_MMIO;
+    return gpn < 0xa0 ? PHYS_RAM : gpn < 0xc0 ? PHYS_MMIO : PHYS_ROM;
+}
+static inline bool gpn_traced(const struct mmu *m, gpn_t gpn)
+{
+    return gpn < m->ram_pages && m->traced[gpn / 64] >> (gpn % 64) & 1;
+}
+
+/* --- walk.c --- */
+/* The guest's tables for one slot, loaded once and asked for many pages; no rights are checked, no bits set. */
+struct cursor {
+    const uint8_t *table; /* 512 entries, or NULL */
+    uint32_t slot;
+    bool mapped;          /* anything at all */
+    bool large, pae, nxe;
+    bool user, writable, nx, accessed; /* of the directory entry; for a large page of the page */
+    bool dirty, global;   /* large only */
+    gpn_t gpn;            /* large only: of the slot's first page */
+};
+void cursor_load(struct vcpu *v, uint32_t slot, struct cursor *c);
+/* The word that page i of the slot may have in a view of this kind without an access being made; 0 = none. */
+uint32_t cursor_word(const struct mmu *m, const struct cursor *c, unsigned i, enum view_kind kind);
+
+/* --- runs.c --- */
+uint32_t live_word(const struct view *view, uint32_t page);
+void live_set(struct vm *vm, struct view *view, uint32_t page, uint32_t word);
+/* word: of the first page of the slot. */
+void live_set_slot(struct vm *vm, struct view *view, uint32_t slot, uint32_t word);
+/* Replace a slot's large word by a leaf; false if no leaf is to be had (nothing changed). */
+bool live_split(struct vm *vm, struct view *view, uint32_t slot);
+/* Make sure that n leaves can be had, dropping shadow entries if need be. */
+void live_reserve(struct vm *vm, unsigned n);
+void live_drop_all(struct vm *vm, struct view *view);
+void live_drop_user(struct vm *vm, struct view *view);
+/* Drop supervisor words below page `end`. */
+void live_drop_sup(struct vm *vm, struct view *view, uint32_t end);
+void live_drop_slot(struct vm *vm, struct view *view, uint32_t slot);
+/* Compare words of pages first..end-1 with the guest's tables, drop those that don't agree; the number dropped. */
+uint32_t live_revalidate(struct vcpu *v, struct view *view, uint32_t first, uint32_t end, bool globals_too,
+                         uint32_t *kept);
+/* The lowest page with a supervisor word, GLA_PAGES if none. */
+uint32_t live_lowest_sup(const struct view *view);
+/* The exact number of runs that the world holds for a view. */
+uint32_t live_count_runs(const struct view *view);
+/* For tests: is everything consistent? Text of the first thing that is not, or NULL. */
+const char *live_verify(const struct vm *vm);
+
+static inline unsigned word_prot(uint32_t word)
+{
+    return MAP_R | (word & WORD_W ? MAP_W : 0) | (word & WORD_X ? MAP_X : 0);
+}
+static inline bool map_bit(const uint64_t *map, uint32_t n) { return map[n / 64] >> (n % 64) & 1; }
+static inline void map_put(uint64_t *map, uint32_t n, bool on)
+{
+    if (on)
+        map[n / 64] |= BIT64(n % 64);
+    else
+        map[n / 64] &= ~BIT64(n % 64);
+}
+
+/* --- gmem.c --- */
+void tlb_flush(struct mmu *m);
+void tlb_drop(struct mmu *m, gla_t gla);
+
+/* --- flush.c --- */
+/* A supervisor fetch (or look) saw this page: remember it for mmu_gens. */
+void code_note(struct vcpu *v, gla_t gla);
+/* A page fault drops what the TLB knows of its page (SDM vol. 3A 4.10.4.1). */
+void mmu_fault_seen(struct vcpu *v, struct view *view, gla_t gla);
+/* Make a user view right for the current CR3. */
+void view_sync(struct vcpu *v, struct view *view);
+
+#endif

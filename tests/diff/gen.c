@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Random user-mode instruction sequences.
+ *
+ * Registers start as a mixture of small numbers, boundary values and pointers
+ * into the data arena, and a memory operand is often preceded by a move that
+ * sets its base register to such a pointer: so most accesses land, and the
+ * rest fault.  An instruction that leaves flags undefined is followed by one
+ * that defines them again, so that only the very last instruction of a run
+ * needs a mask.  Jumps go to starts of groups or to the end.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/diff/gen.h"
+
+/* Make the flags defined again that the group's instruction left undefined. */
+static void put_flag_fixer(struct gen *q)
+{
+    if (chance(q, 50)) { /* keeps the others */
+        if (q->code32) {
+            put(q, 0x9c);
+            put(q, 0x81);
+            put(q, 0x24);
+            put(q, 0x24);
+            put_n(q, ~q->g->undef, 4);
+            put(q, 0x9d);
+            return;
+        }
+    }
+    put(q, 0x80); /* ADD r8, imm8 */
+    put(q, (uint8_t)(0xc0 + rnd(q, 8)));
+    put(q, (uint8_t)rnd(q, 256));
+}
+
+static void make_group(struct gen *q, struct seq *s, unsigned self)
+{
+    unsigned dice = rnd(q, 100);
+
+    memset(q->g, 0, sizeof *q->g);
+    q->seg_prefix = 0;
+    q->osz = q->asz = q->code32;
+    if (s->fp && dice < 60)
+        put_fp(q);
+    else if (dice >= 96)
+        put_special(q);
+    else if (dice >= 91)
+        put_jump(q, self, s->ngroups);
+    else if (dice >= 89)
+        put_indirect(q, self, s->ngroups);
+    else if (dice >= 83)
+        put_string(q);
+    else if (dice >= 75 && q->features & FEAT_SYSTEM)
+        put_system(q);
+    else
+        put_weighted_form(q);
+    q->g->main_len = (uint8_t)(q->g->len - q->g->main_at);
+    if (q->g->undef && self + 1 < s->ngroups)
+        put_flag_fixer(q);
+}
+
+static void init_fx(struct gen *q, struct cpu_state *c)
+{
+    memset(c->fx, 0, sizeof c->fx);
+    put16(c->fx, chance(q, 85) ? 0x37f : (uint16_t)(0x40 | (rnd64(&q->rng) & 0xf3f)));
+    c->fx[4] = chance(q, 50) ? 0xff : (uint8_t)rnd(q, 256); /* abridged tag word: valid or empty */
+    put32(c->fx + 24, chance(q, 85) ? 0x1f80 : (uint32_t)rnd64(&q->rng) & 0xffc0);
+    for (unsigned i = 0; i < 8; i++) {
+        uint8_t *st = c->fx + 32 + 16 * i;
+        put64(st, rnd64(&q->rng) | 1ull << 63);
+        put16(st + 8, (uint16_t)(0x3fff - 40 + rnd(q, 80)));
+        if (chance(q, 10))
+            put16(st + 8, (uint16_t)rnd64(&q->rng));
+    }
+    for (unsigned i = 0; i < 32; i++) {
+        static const uint32_t edge[] = {0, 0x80000000, 0x3f800000, 0x7f800000, 0x7fc00000, 0x7f800001, 1,
+                                        0x3ff00000, 0x40490fdb, 0xc0000000};
+        put32(c->fx + 160 + 4 * i, chance(q, 60) ? edge[rnd(q, ARRAY_SIZE(edge))] : (uint32_t)rnd64(&q->rng));
+    }
+}
+
+static void init_state(struct gen *q, struct seq *s)
+{
+    struct cpu_state *c = &s->init;
+    static const uint16_t sels[6] = {SEL_DATA, SEL_CODE32, SEL_DATA, SEL_DATA, LDT_SEL(LDT_FS), LDT_SEL(LDT_GS)};
+
+    for (unsigned i = 0; i < 8; i++)
+        c->gpr[i] = chance(q, i >= 3 ? 75 : 30) ? rnd_pointer(q) : rnd_value(q);
+    c->gpr[4] = STACK_BASE + (chance(q, 95) ? 0x1000 + (rnd(q, 256) & ~3u) : rnd(q, STACK_SIZE + 16));
+    c->eflags = 0x202 | ((uint32_t)rnd64(&q->rng) & EFLAGS_ARITH);
+    if (chance(q, 8))
+        c->eflags |= EFLAGS_DF;
+    if (chance(q, 10))
+        c->eflags |= EFLAGS_ID;
+    memcpy(c->sel, sels, sizeof sels);
+    if (s->code16)
+        c->sel[1] = LDT_SEL(LDT_CODE16);
+    init_fx(q, c);
+}
+
+void seq_generate(struct seq *s, uint64_t seed, unsigned features)
+{
+    struct gen q = {.rng = seed, .features = features};
+
+    memset(s, 0, sizeof *s);
+    s->seed = seed;
+    s->ngroups = 1 + rnd(&q, SEQ_GROUPS);
+    s->fp = features & FEAT_FP && chance(&q, 20);
+    s->code16 = features & FEAT_CODE16 && chance(&q, 15);
+    q.code32 = !s->code16;
+    s->mem_seed = (uint32_t)rnd64(&q.rng);
+    init_state(&q, s);
+    for (unsigned i = 0; i < s->ngroups; i++) {
+        q.g = &s->group[i];
+        make_group(&q, s, i);
+    }
+    unsigned size = 16;
+    for (unsigned i = 0; i < s->ngroups; i++)
+        size += s->group[i].len;
+    if (chance(&q, 90))
+        s->place = CODE_STUB + rnd(&q, 0x1000 - size);
+    else if (chance(&q, 80))
+        s->place = 0x1000 - rnd(&q, size); /* across the two code pages */
+    else
+        s->place = 0x2000 - rnd(&q, size); /* off the end of the code */
+    seq_assemble(s);
+}
+
+void seq_assemble(struct seq *s)
+{
+    uint32_t base = s->code16 ? 0 : CODE_BASE;
+    unsigned at = 0;
+
+    for (unsigned i = 0; i < s->ngroups; i++) {
+        s->start[i] = base + s->place + at;
+        memcpy(s->code + at, s->group[i].bytes, s->group[i].len);
+        at += s->group[i].len;
+    }
+    s->code_len = at;
+    s->start[s->ngroups] = base + s->place + at;
+    s->init.eip = s->start[0];
+    for (unsigned i = 0; i < s->ngroups; i++) {
+        const struct group *g = &s->group[i];
+        if (!g->fix_size)
+            continue;
+        uint32_t to = s->start[g->target], here = s->start[i] + g->fix_at + g->fix_size;
+        uint32_t value = g->fix_abs ? to : to - here;
+        memcpy(s->code + (here - g->fix_size - s->start[0]), &value, g->fix_size);
+    }
+}
+
+void seq_drop(struct seq *s, unsigned group)
+{
+    memmove(&s->group[group], &s->group[group + 1], (s->ngroups - group - 1) * sizeof s->group[0]);
+    s->ngroups--;
+    for (unsigned i = 0; i < s->ngroups; i++)
+        if (s->group[i].target > group)
+            s->group[i].target--;
+    seq_assemble(s);
+}
+
+static const struct guest_mem *pristine(void)
+{
+    static struct guest_mem *m;
+
+    if (m)
+        return m;
+    uint64_t rng = 42;
+    m = calloc(1, sizeof *m);
+    for (size_t i = 0; i < sizeof *m; i += 4) {
+        uint64_t x = rnd64(&rng);
+        uint32_t w = (uint32_t)(x >> 32);
+        if ((x & 3) == 0)
+            w = DATA_BASE + 0x100 + (w & 0xfff0); /* so that loads make pointers, too */
+        else if ((x & 3) == 1)
+            w &= 0xff;
+        put32((uint8_t *)m + i, w);
+    }
+    memset(m->code, 0xcc, sizeof m->code);
+    return m;
+}
+
+/* jmp *64(%r15): the way out; then the sequence and a far jump to that. */
+void seq_memory(const struct seq *s, struct guest_mem *m)
+{
+    static const uint8_t stub[] = {0x41, 0xff, 0x67, 0x40};
+    uint8_t tail[8], *t = tail;
+    uint64_t rng = s->mem_seed;
+
+    memcpy(m, pristine(), sizeof *m);
+    for (unsigned i = 0; i < 64; i++) {
+        uint64_t x = rnd64(&rng);
+        put32(m->data + (x & (DATA_SIZE - 4)), (uint32_t)(x >> 32));
+    }
+    for (unsigned i = 0; i < TABLE_ENTRIES; i++)
+        put32(m->data + 4 * i, s->start[i <= s->ngroups ? i : s->ngroups]);
+    memcpy(m->code, stub, sizeof stub);
+    if (s->code16)
+        *t++ = 0x66;
+    *t++ = 0xea;
+    put32(t, CODE_BASE);
+    put16(t + 4, SEL_CODE64);
+    t += 6;
+    for (unsigned i = 0; i < s->code_len + (unsigned)(t - tail); i++)
+        if (s->place + i < CODE_SIZE)
+            m->code[s->place + i] = i < s->code_len ? s->code[i] : tail[i - s->code_len];
+}

@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Random instructions: prefixes, operands and immediates around the opcodes of
+ * forms.def, and the kinds that need more than an encoding.
+ */
+#include <string.h>
+
+#include "tests/diff/gen.h"
+
+enum { M = 1, MEM = 2, REG = 4, LOCK = 8, NO66 = 16, NOREP = 32, GRP = 64, PLUSR = 128, CC = 256, PRIV = 512, FP = 1024 };
+enum { Z = 10, O = 11 };
+enum { CF = 1, PF = 4, AF = 16, ZF = 64, SF = 128, OF = 2048 };
+
+struct form {
+    uint8_t map, op;
+    uint16_t attr;
+    uint8_t ext, imm;
+    uint16_t undef;
+    uint8_t weight;
+};
+
+static const struct form forms[] = {
+#define FORM(map, op, attr, ext, imm, undef, weight) {map, op, attr, ext, imm, undef, weight},
+#include "tests/diff/forms.def"
+#undef FORM
+};
+
+uint64_t rnd64(uint64_t *state)
+{
+    uint64_t x = *state += 0x9e3779b97f4a7c15ull; /* splitmix64 */
+
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+    return x ^ x >> 31;
+}
+
+uint32_t rnd(struct gen *q, uint32_t n) { return (uint32_t)((rnd64(&q->rng) >> 32) * n >> 32); }
+bool chance(struct gen *q, unsigned percent) { return rnd(q, 100) < percent; }
+
+uint32_t rnd_value(struct gen *q)
+{
+    static const uint32_t edge[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000,
+                                    0x7fffffff, 0x80000000, 0xffffffff, 0xfffffffe, 0x55555555, 31, 32, 33};
+
+    switch (rnd(q, 4)) {
+    case 0:
+        return edge[rnd(q, ARRAY_SIZE(edge))];
+    case 1:
+        return rnd(q, 64);
+    default:
+        return (uint32_t)rnd64(&q->rng);
+    }
+}
+
+/* Mostly well inside the arena, sometimes at or over its edges. */
+uint32_t rnd_pointer(struct gen *q)
+{
+    switch (rnd(q, 24)) {
+    case 0:
+        return DATA_BASE + rnd(q, 16) - 8;
+    case 1:
+        return RO_BASE + rnd(q, 16) - 8;
+    case 2:
+        return RO_BASE + rnd(q, RO_SIZE);
+    case 3:
+        return RO_BASE + RO_SIZE - rnd(q, 8);
+    case 4:
+        return CODE_BASE + rnd(q, CODE_SIZE);
+    default:
+        return DATA_BASE + 0x100 + (rnd(q, DATA_SIZE - 0x200) & ~(chance(q, 70) ? 3u : 0u));
+    }
+}
+
+void put(struct gen *q, uint8_t b)
+{
+    if (q->g->len < GROUP_BYTES)
+        q->g->bytes[q->g->len++] = b;
+}
+
+void put_n(struct gen *q, uint32_t x, unsigned n)
+{
+    for (; n; n--, x >>= 8)
+        put(q, (uint8_t)x);
+}
+
+/* mov reg, imm32 whatever the code size. */
+void put_mov(struct gen *q, unsigned reg, uint32_t value)
+{
+    if (!q->code32)
+        put(q, 0x66);
+    put(q, (uint8_t)(0xb8 + reg));
+    put_n(q, value, 4);
+}
+
+uint32_t offset_in_segment(struct gen *q)
+{
+    return chance(q, 85) ? rnd(q, 0xf00) : rnd(q, 0xa000);
+}
+
+/* Where a base register should point for the segment that will be used. */
+uint32_t good_pointer(struct gen *q)
+{
+    return q->seg_prefix == 0x64 || q->seg_prefix == 0x65 ? offset_in_segment(q) : rnd_pointer(q);
+}
+
+/* Byte ModRM ... of a memory operand in 32-bit addressing. */
+static void put_mem32(struct gen *q, unsigned reg)
+{
+    unsigned mod = rnd(q, 3), rm = rnd(q, 8);
+
+    if (chance(q, 15)) {
+        mod = 0;
+        rm = 5;
+    }
+    put(q, (uint8_t)(mod << 6 | reg << 3 | rm));
+    unsigned base = rm;
+    if (rm == 4) {
+        base = rnd(q, 8);
+        put(q, (uint8_t)(rnd(q, 4) << 6 | (chance(q, 40) ? 4 : rnd(q, 8)) << 3 | base));
+    }
+    if (mod == 0 && base == 5)
+        put_n(q, good_pointer(q), 4);
+    else if (mod == 1)
+        put(q, (uint8_t)rnd(q, 256));
+    else if (mod == 2)
+        put_n(q, chance(q, 90) ? rnd(q, 256) - 128 : (uint32_t)rnd64(&q->rng), 4);
+}
+
+static void put_mem16(struct gen *q, unsigned reg)
+{
+    unsigned mod = rnd(q, 3), rm = rnd(q, 8);
+
+    put(q, (uint8_t)(mod << 6 | reg << 3 | rm));
+    if (mod == 0 && rm == 6)
+        put_n(q, offset_in_segment(q), 2);
+    else if (mod == 1)
+        put(q, (uint8_t)rnd(q, 256));
+    else if (mod == 2)
+        put_n(q, rnd(q, 128), 2);
+}
+
+void put_modrm(struct gen *q, unsigned reg, bool mem)
+{
+    if (!mem)
+        put(q, (uint8_t)(0xc0 | reg << 3 | rnd(q, 8)));
+    else if (q->asz)
+        put_mem32(q, reg);
+    else
+        put_mem16(q, reg);
+}
+
+/* Set-up moves: give the likely base and index registers useful values. */
+void put_setup(struct gen *q)
+{
+    static const uint8_t base[] = {3, 5, 6, 7, 0, 1, 2};
+
+    if (!q->asz) {
+        put_mov(q, 3, offset_in_segment(q) & 0x7ff);
+        put_mov(q, 6, rnd(q, 0x400));
+        if (chance(q, 50))
+            put_mov(q, 7, rnd(q, 0x400));
+        if (chance(q, 50))
+            put_mov(q, 5, rnd(q, 0x400));
+        return;
+    }
+    for (unsigned i = rnd(q, 3) + 1; i; i--)
+        put_mov(q, base[rnd(q, 7)], chance(q, 75) ? good_pointer(q) : rnd(q, 256));
+}
+
+static const uint8_t seg_prefixes[6] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
+
+
+void prefix_add(struct gen *q, struct prefixes *p, uint8_t b)
+{
+    unsigned at = rnd(q, p->n + 1); /* prefixes come in any order */
+
+    memmove(p->b + at + 1, p->b + at, p->n - at);
+    p->b[at] = b;
+    p->n++;
+}
+
+void choose_sizes(struct gen *q, struct prefixes *p, bool no66)
+{
+    p->n = 0;
+    q->osz = q->asz = q->code32;
+    q->seg_prefix = 0;
+    if (!no66 && chance(q, 25)) {
+        prefix_add(q, p, 0x66);
+        q->osz = !q->osz;
+    }
+    bool flip = chance(q, q->code32 ? 8 : 40);
+    if (flip) {
+        prefix_add(q, p, 0x67);
+        q->asz = !q->asz;
+    }
+    if (chance(q, flip && q->code32 ? 80 : 10)) {
+        q->seg_prefix = chance(q, 70) ? seg_prefixes[4 + rnd(q, 2)] : seg_prefixes[rnd(q, 6)];
+        prefix_add(q, p, (uint8_t)q->seg_prefix);
+    }
+    if (chance(q, 1)) /* prefixes that change nothing, but the length */
+        for (unsigned i = rnd(q, 10); i; i--)
+            prefix_add(q, p, q->osz != q->code32 ? 0x66 : q->asz != q->code32 ? 0x67 : 0x3e);
+    if (p->n && q->seg_prefix)
+        q->seg_prefix = 0;
+    for (unsigned i = 0; i < p->n; i++) /* the last one counts */
+        for (unsigned k = 0; k < 6; k++)
+            if (p->b[i] == seg_prefixes[k])
+                q->seg_prefix = p->b[i];
+}
+
+void put_prefixes(struct gen *q, const struct prefixes *p)
+{
+    q->g->main_at = q->g->len;
+    for (unsigned i = 0; i < p->n; i++)
+        put(q, p->b[i]);
+}
+
+static uint32_t shift_undef(unsigned ext, bool by_one)
+{
+    if (ext < 4)
+        return by_one ? 0 : OF;
+    return by_one ? AF : OF | AF | CF;
+}
+
+static uint32_t unary_undef(unsigned ext)
+{
+    static const uint16_t undef[8] = {AF, AF, 0, 0, SF | ZF | AF | PF, SF | ZF | AF | PF,
+                                      CF | PF | AF | ZF | SF | OF, CF | PF | AF | ZF | SF | OF};
+    return undef[ext];
+}
+
+static uint32_t form_undef(const struct form *f, unsigned ext)
+{
+    if (!(f->attr & GRP))
+        return f->undef;
+    if (f->map == 1)
+        return AF | OF; /* SHLD, SHRD */
+    if (f->op >= 0xc0 && f->op <= 0xd3)
+        return shift_undef(ext, f->op == 0xd0 || f->op == 0xd1);
+    if (f->op >= 0xf6)
+        return unary_undef(ext);
+    return ext == 1 || ext == 4 || ext == 6 ? AF : 0; /* 80..83 */
+}
+
+static void put_imm(struct gen *q, unsigned imm)
+{
+    if (imm == 1)
+        put(q, (uint8_t)rnd_value(q));
+    else if (imm == 2)
+        put_n(q, rnd_value(q), 2);
+    else if (imm == Z)
+        put_n(q, rnd_value(q), q->osz ? 4 : 2);
+    else if (imm == O)
+        put_n(q, q->asz ? good_pointer(q) : offset_in_segment(q), q->asz ? 4 : 2);
+}
+
+unsigned pick_ext(struct gen *q, unsigned mask)
+{
+    unsigned ext;
+
+    do
+        ext = rnd(q, 8);
+    while (!(mask >> ext & 1));
+    return ext;
+}
+
+/* Conditions under which LOCK is legal; a wrong LOCK is #UD and wanted, but rarely. */
+static bool may_lock(const struct form *f, unsigned ext)
+{
+    if (!(f->attr & LOCK))
+        return false;
+    if (f->map == 0 && f->op >= 0x80 && f->op <= 0x83)
+        return ext != 7;
+    if (f->map == 0 && (f->op == 0xf6 || f->op == 0xf7))
+        return ext == 2 || ext == 3;
+    if (f->map == 1 && f->op == 0xba)
+        return ext >= 5;
+    return true;
+}
+
+static void put_form(struct gen *q, const struct form *f)
+{
+    struct prefixes p;
+    unsigned ext = f->attr & M ? pick_ext(q, f->ext) : 0;
+    bool mem = f->attr & MEM || (!(f->attr & REG) && chance(q, 50));
+
+    choose_sizes(q, &p, f->attr & NO66);
+    if (mem && f->attr & M && chance(q, 60))
+        put_setup(q);
+    if (may_lock(f, ext) ? mem && chance(q, 12) : chance(q, 1))
+        prefix_add(q, &p, 0xf0);
+    if (!(f->attr & NOREP) && f->map == 0 && chance(q, 2))
+        prefix_add(q, &p, chance(q, 50) ? 0xf2 : 0xf3);
+    put_prefixes(q, &p);
+    if (f->map)
+        put(q, 0x0f);
+    put(q, (uint8_t)(f->op + (f->attr & PLUSR ? rnd(q, 8) : f->attr & CC ? rnd(q, 16) : 0)));
+    if (f->attr & M)
+        put_modrm(q, ext, mem);
+    q->g->undef = form_undef(f, ext);
+    if (f->map == 1 && (f->op == 0xa4 || f->op == 0xac)) /* a count above the operand size is undefined */
+        put(q, (uint8_t)(q->osz ? rnd(q, 256) : rnd(q, 17) | rnd(q, 8) << 5));
+    else if ((f->op == 0xf6 || f->op == 0xf7) && f->map == 0 && ext < 2)
+        put_imm(q, f->op == 0xf6 ? 1 : Z);
+    else
+        put_imm(q, f->imm);
+}
+
+/* String instructions, with pointers and a count that fit most of the time. */
+void put_string(struct gen *q)
+{
+    static const uint8_t op[] = {0xa4, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf};
+    struct prefixes p;
+
+    choose_sizes(q, &p, false);
+    if (chance(q, 80)) {
+        put_mov(q, 6, q->asz ? good_pointer(q) : offset_in_segment(q));
+        q->seg_prefix = 0;
+        put_mov(q, 7, rnd_pointer(q));
+    }
+    if (chance(q, 85))
+        put_mov(q, 1, chance(q, 85) ? rnd(q, 24) : rnd(q, 6000));
+    if (chance(q, 60))
+        prefix_add(q, &p, chance(q, 50) ? 0xf2 : 0xf3);
+    if (chance(q, 1))
+        prefix_add(q, &p, 0xf0);
+    put_prefixes(q, &p);
+    put(q, op[rnd(q, ARRAY_SIZE(op))]);
+}
+
+void set_fix(struct gen *q, unsigned size, bool abs, unsigned target)
+{
+    q->g->fix_at = q->g->len;
+    q->g->fix_size = (uint8_t)size;
+    q->g->fix_abs = abs;
+    q->g->target = (uint8_t)target;
+    put_n(q, 0, size);
+}
+
+unsigned rnd_target(struct gen *q, unsigned self, unsigned ngroups)
+{
+    return chance(q, 80) ? self + 1 + rnd(q, ngroups - self) : rnd(q, ngroups + 1);
+}
+
+/* A direct transfer: Jcc, JMP, CALL, LOOPcc, JECXZ in all sizes of the code's own operand size. */
+void put_jump(struct gen *q, unsigned self, unsigned ngroups)
+{
+    unsigned target = rnd_target(q, self, ngroups), kind = rnd(q, 10);
+    unsigned z = q->code32 ? 4 : 2;
+
+    if (kind >= 8 && chance(q, 60))
+        put_mov(q, 1, rnd(q, 4));
+    q->g->main_at = q->g->len;
+    if (kind >= 8 && chance(q, 30)) /* counter size */
+        put(q, 0x67);
+    if (kind < 8 && chance(q, 5))
+        put(q, chance(q, 50) ? 0x2e : 0x3e); /* branch hints */
+    if (kind < 3) {
+        put(q, (uint8_t)(0x70 + rnd(q, 16)));
+        set_fix(q, 1, false, target);
+    } else if (kind < 5) {
+        put(q, 0x0f);
+        put(q, (uint8_t)(0x80 + rnd(q, 16)));
+        set_fix(q, z, false, target);
+    } else if (kind == 5) {
+        put(q, 0xeb);
+        set_fix(q, 1, false, target);
+    } else if (kind < 8) {
+        put(q, kind == 6 ? 0xe9 : 0xe8);
+        set_fix(q, z, false, target);
+    } else {
+        put(q, (uint8_t)(0xe0 + rnd(q, 4)));
+        set_fix(q, 1, false, target);
+    }
+}
+
+/* RET and the indirect forms, through the stack or the table at the start of the arena. */
+void put_indirect(struct gen *q, unsigned self, unsigned ngroups)
+{
+    unsigned target = rnd_target(q, self, ngroups), ext = chance(q, 50) ? 2 : 4;
+    unsigned z = q->code32 ? 4 : 2;
+
+    if (chance(q, 40)) {
+        if (z == 2) {
+            put(q, 0x68);
+            set_fix(q, 2, true, target);
+        } else {
+            put(q, 0x68);
+            set_fix(q, 4, true, target);
+        }
+        q->g->main_at = q->g->len;
+        bool pop = chance(q, 40);
+        put(q, pop ? 0xc2 : 0xc3);
+        if (pop)
+            put_n(q, rnd(q, 16) * 4, 2);
+    } else if (!q->code32 || chance(q, 50)) {
+        unsigned reg = rnd(q, 8);
+        put(q, (uint8_t)(0xb8 + reg));
+        set_fix(q, z, true, target);
+        q->g->main_at = q->g->len;
+        put(q, 0xff);
+        put(q, (uint8_t)(0xc0 | ext << 3 | reg));
+    } else if (chance(q, 50)) {
+        q->g->main_at = q->g->len;
+        put(q, 0xff);
+        put(q, (uint8_t)(ext << 3 | 5));
+        put_n(q, DATA_BASE + 4 * target, 4);
+    } else {
+        unsigned reg = pick_ext(q, 0xef);
+        put_mov(q, reg, target);
+        q->g->main_at = q->g->len;
+        put(q, 0xff);
+        put(q, (uint8_t)(ext << 3 | 4));
+        put(q, (uint8_t)(2 << 6 | reg << 3 | 5));
+        put_n(q, DATA_BASE, 4);
+    }
+}
+
+#define POPF_SAFE (EFLAGS_ARITH | EFLAGS_DF | EFLAGS_ID | EFLAGS_NT)
+
+/* PUSHF as it is; POPF of an image without TF and AC; ENTER; INT n. */
+void put_special(struct gen *q)
+{
+    unsigned kind = rnd(q, 8);
+
+    q->osz = q->code32;
+    q->g->main_at = q->g->len;
+    if (kind < 2) {
+        if (chance(q, 20))
+            put(q, 0x66);
+        put(q, 0x9c);
+    } else if (kind < 5) {
+        uint32_t image = (uint32_t)rnd64(&q->rng);
+        image &= q->features & FEAT_SYSTEM ? ~(EFLAGS_TF | EFLAGS_AC) : POPF_SAFE;
+        put(q, 0x68);
+        put_n(q, image, q->code32 ? 4 : 2);
+        q->g->main_at = q->g->len;
+        if (q->code32 && chance(q, 20)) {
+            put(q, 0x66);
+            put(q, 0x9d);
+            put(q, 0x66);
+        }
+        put(q, 0x9d);
+    } else if (kind < 7) {
+        if (chance(q, 20))
+            put(q, 0x66);
+        put(q, 0xc8);
+        put_n(q, chance(q, 90) ? rnd(q, 64) : rnd(q, 65536), 2);
+        put(q, (uint8_t)(chance(q, 50) ? 0 : chance(q, 80) ? rnd(q, 4) : rnd(q, 256)));
+    } else {
+        uint8_t n = (uint8_t)rnd(q, 256);
+        put(q, 0xcd);
+        put(q, n == 0x80 ? 0x81 : n);
+    }
+}
+
+/* x87: D8..DF but for the environment's loads and stores, whose pointers no model keeps. */
+static void put_x87(struct gen *q)
+{
+    unsigned op = 0xd8 + rnd(q, 8), ext = rnd(q, 8);
+    bool mem = chance(q, 50);
+
+    if (mem && ((op == 0xd9 && (ext == 4 || ext == 6)) || (op == 0xdd && (ext == 4 || ext == 6))))
+        ext = 0;
+    put(q, (uint8_t)op);
+    put_modrm(q, ext, mem);
+}
+
+static bool sse_opcode_wanted(unsigned op)
+{
+    if (op >= 0x10 && op <= 0x17)
+        return true;
+    if (op >= 0x28 && op <= 0x2f)
+        return true;
+    if (op >= 0x50 && op <= 0x77)
+        return true;
+    if (op == 0x7c || op == 0x7d || op == 0x7e || op == 0x7f)
+        return true;
+    return op == 0xc2 || (op >= 0xc4 && op <= 0xc6) || (op >= 0xd0 && op != 0xf7 && op != 0xff);
+}
+
+static void put_sse(struct gen *q)
+{
+    unsigned op;
+
+    do
+        op = rnd(q, 256);
+    while (!sse_opcode_wanted(op));
+    put(q, 0x0f);
+    put(q, (uint8_t)op);
+    if (op == 0x77)
+        return;
+    put_modrm(q, rnd(q, 8), chance(q, 40));
+    if ((op >= 0x70 && op <= 0x73) || op == 0xc2 || (op >= 0xc4 && op <= 0xc6))
+        put(q, (uint8_t)rnd(q, chance(q, 70) ? 16 : 256));
+}
+
+void put_fp(struct gen *q)
+{
+    struct prefixes p = {.n = 0};
+
+    q->osz = q->asz = q->code32;
+    q->seg_prefix = 0;
+    bool x87 = chance(q, 45);
+    if (chance(q, 70)) {
+        unsigned reg = pick_ext(q, 0xef);
+        put_mov(q, reg, rnd_pointer(q) & ~(chance(q, 60) ? 15u : 0u));
+    }
+    if (!x87) {
+        static const uint8_t mandatory[4] = {0, 0x66, 0xf3, 0xf2};
+        uint8_t m = mandatory[rnd(q, 4)];
+        if (m)
+            prefix_add(q, &p, m);
+    }
+    put_prefixes(q, &p);
+    if (x87)
+        put_x87(q);
+    else
+        put_sse(q);
+    q->g->undef = 0;
+}
+
+void put_weighted_form(struct gen *q)
+{
+    static unsigned total;
+
+    if (!total)
+        for (unsigned i = 0; i < ARRAY_SIZE(forms); i++)
+            total += forms[i].weight;
+    int n = (int)rnd(q, total);
+    unsigned i = 0;
+    while ((n -= forms[i].weight) >= 0)
+        i++;
+    put_form(q, &forms[i]);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * difftest: the same random instructions on every engine.
+ *
+ *   difftest [--seed N] [--count N] [--engine a,b] [--only SEED] [--features LIST] [--max-fail N] [--out DIR] [--tap]
+ *
+ * The first engine named is the reference.  The interpreter, which can't run
+ * astray, goes first: a sequence that it does not end in is left out.  A
+ * failing sequence is made smaller by dropping groups while it still fails,
+ * then printed and written to a file.  One failure is shown per mnemonic.
+ */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/diff/diff.h"
+
+static const struct engine *const all_engines[] = {&engine_native, &engine_interp};
+
+#define MAX_ENGINES 4
+#define MAX_BUCKETS 256
+
+static struct {
+    uint64_t seed, count, only;
+    bool have_only, tap;
+    const struct engine *engine[MAX_ENGINES];
+    unsigned nengines, features, max_fail;
+    const char *out;
+} opt = {.count = 200000, .features = ~0u, .max_fail = 10, .out = "."};
+
+static struct {
+    char name[64];
+    unsigned hits;
+} bucket[MAX_BUCKETS];
+static unsigned nbuckets;
+static uint64_t counts[4], vec_counts[32];
+
+static bool add_engine(const char *name)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(all_engines); i++)
+        if (strcmp(all_engines[i]->name, name) == 0 && opt.nengines < MAX_ENGINES) {
+            opt.engine[opt.nengines++] = all_engines[i];
+            return true;
+        }
+    fprintf(stderr, "difftest: no engine '%s'\n", name);
+    return false;
+}
+
+static bool parse_engines(char *list)
+{
+    opt.nengines = 0;
+    for (char *p = strtok(list, ","); p; p = strtok(NULL, ","))
+        if (!add_engine(p))
+            return false;
+    return opt.nengines >= 1;
+}
+
+static bool parse_features(char *list)
+{
+    opt.features = 0;
+    for (char *p = strtok(list, ","); p; p = strtok(NULL, ",")) {
+        if (strcmp(p, "fp") == 0)
+            opt.features |= FEAT_FP;
+        else if (strcmp(p, "system") == 0)
+            opt.features |= FEAT_SYSTEM;
+        else if (strcmp(p, "code16") == 0)
+            opt.features |= FEAT_CODE16;
+        else if (strcmp(p, "none") != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Runs all engines; the outcome that differs from the first engine's, or 0. */
+static unsigned run_all(const struct seq *s, struct outcome out[MAX_ENGINES])
+{
+    for (unsigned i = opt.nengines; i--;) { /* the reference last */
+        opt.engine[i]->run(s, &out[i]);
+        if (out[i].kind == OUT_TIMEOUT || out[i].kind == OUT_SKIP) {
+            if (i != 0) {
+                out[0].kind = out[i].kind;
+                return 0;
+            }
+        }
+    }
+    if (out[0].kind == OUT_SKIP)
+        return 0;
+    for (unsigned i = 1; i < opt.nengines; i++)
+        if (!outcome_equal(s, &out[0], &out[i]))
+            return i;
+    return 0;
+}
+
+static void minimise(struct seq *s, struct outcome out[MAX_ENGINES])
+{
+    for (unsigned i = s->ngroups; i-- && s->ngroups > 1;) {
+        struct seq smaller = *s;
+        seq_drop(&smaller, i);
+        if (run_all(&smaller, out))
+            *s = smaller;
+    }
+}
+
+static unsigned bucket_hit(const char *name)
+{
+    unsigned i = 0;
+
+    while (i < nbuckets && strcmp(bucket[i].name, name) != 0)
+        i++;
+    if (i == nbuckets) {
+        if (nbuckets == MAX_BUCKETS)
+            return 2;
+        snprintf(bucket[nbuckets++].name, sizeof bucket[0].name, "%s", name);
+    }
+    return ++bucket[i].hits;
+}
+
+static void show_failure(const struct seq *original, uint64_t seed)
+{
+    struct seq s = *original;
+    struct outcome out[MAX_ENGINES];
+    char name[64], path[512];
+
+    minimise(&s, out);
+    unsigned bad = run_all(&s, out);
+    if (!bad) {
+        fprintf(stderr, "difftest: sequence %#llx failed once only\n", (unsigned long long)seed);
+        return;
+    }
+    report_main_mnemonic(&s, &out[0], name, sizeof name);
+    if (bucket_hit(name) > 1 || nbuckets > opt.max_fail)
+        return;
+    printf("%s%s: ", opt.tap ? "# " : "", name);
+    report(stdout, &s, opt.engine[0]->name, &out[0], opt.engine[bad]->name, &out[bad]);
+    fflush(stdout);
+    snprintf(path, sizeof path, "%s/difftest-%016llx.txt", opt.out, (unsigned long long)seed);
+    FILE *f = fopen(path, "w");
+    if (!f)
+        return;
+    report(f, &s, opt.engine[0]->name, &out[0], opt.engine[bad]->name, &out[bad]);
+    fclose(f);
+}
+
+static bool test_one(uint64_t seed)
+{
+    static struct seq s;
+    struct outcome out[MAX_ENGINES];
+
+    seq_generate(&s, seed, opt.features);
+    unsigned bad = run_all(&s, out);
+    counts[out[0].kind]++;
+    if (out[0].kind == OUT_FAULT && out[0].vec < 32)
+        vec_counts[out[0].vec]++;
+    if (!bad)
+        return true;
+    show_failure(&s, seed);
+    return false;
+}
+
+static bool parse_options(int argc, char **argv)
+{
+    static const struct option longs[] = {
+        {"seed", 1, NULL, 's'},     {"count", 1, NULL, 'c'},    {"engine", 1, NULL, 'e'}, {"only", 1, NULL, 'n'},
+        {"features", 1, NULL, 'f'}, {"max-fail", 1, NULL, 'm'}, {"out", 1, NULL, 'o'},    {"tap", 0, NULL, 't'},
+        {NULL, 0, NULL, 0},
+    };
+    int c;
+
+    opt.seed = (uint64_t)time(NULL);
+    while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+        if (c == 's')
+            opt.seed = strtoull(optarg, NULL, 0);
+        else if (c == 'c')
+            opt.count = strtoull(optarg, NULL, 0);
+        else if (c == 'e' && !parse_engines(optarg))
+            return false;
+        else if (c == 'n')
+            opt.only = strtoull(optarg, NULL, 0), opt.have_only = true;
+        else if (c == 'f' && !parse_features(optarg))
+            return false;
+        else if (c == 'm')
+            opt.max_fail = (unsigned)strtoul(optarg, NULL, 0);
+        else if (c == 'o')
+            opt.out = optarg;
+        else if (c == 't')
+            opt.tap = true;
+        else if (c == '?')
+            return false;
+    }
+    return true;
+}
+
+static void summary(uint64_t failures, double seconds)
+{
+    const char *lead = opt.tap ? "# " : "";
+
+    printf("%sseed %llu: %llu sequences, %llu ended, %llu faulted, %llu left out, %.1f s\n%sfaults:", lead,
+           (unsigned long long)opt.seed, (unsigned long long)(counts[0] + counts[1] + counts[2] + counts[3]),
+           (unsigned long long)counts[OUT_END], (unsigned long long)counts[OUT_FAULT],
+           (unsigned long long)(counts[OUT_TIMEOUT] + counts[OUT_SKIP]), seconds, lead);
+    for (unsigned i = 0; i < 32; i++)
+        if (vec_counts[i])
+            printf(" %u:%llu", i, (unsigned long long)vec_counts[i]);
+    printf("\n");
+    if (!failures)
+        return;
+    printf("%s%llu failures:", lead, (unsigned long long)failures);
+    for (unsigned i = 0; i < nbuckets; i++)
+        printf(" %s:%u", bucket[i].name, bucket[i].hits);
+    printf("\n");
+}
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t failures = 0;
+
+    if (!parse_options(argc, argv))
+        return 2;
+    if (!opt.nengines) {
+        add_engine("native");
+        add_engine("interp");
+    }
+    if (opt.tap)
+        printf("1..1\n");
+    for (unsigned i = 0; i < opt.nengines; i++)
+        if (!opt.engine[i]->init()) {
+            printf("%s engine %s can't run on this host\n", opt.tap ? "ok 1 # SKIP" : "difftest:", opt.engine[i]->name);
+            return opt.tap ? 0 : 77;
+        }
+    double start = now();
+    if (opt.have_only)
+        failures = !test_one(opt.only);
+    else
+        for (uint64_t i = 0; i < opt.count; i++)
+            failures += !test_one(opt.seed * 0x9e3779b97f4a7c15ull + i * 0xd1342543de82ef95ull);
+    summary(failures, now() - start);
+    if (opt.tap)
+        printf("%s 1 - engines agree\n", failures ? "not ok" : "ok");
+    return failures ? 1 : 0;
+}

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Unit tests speak TAP (Criterion's own output), scripts answer by exit status
+# (77 = skipped).
+TEST_EXTENSIONS = .sh
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' CRITERION_OUTPUTS=tap:- ASAN_OPTIONS=detect_leaks=0 \
+    $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+AM_LOG_DRIVER_FLAGS = --ignore-exit
+AM_TESTS_ENVIRONMENT = \
+    BTVMM='$(abs_top_builddir)/btvmm'; export BTVMM; \
+    SRCDIR='$(abs_top_srcdir)'; export SRCDIR; \
+    BUILDDIR='$(abs_top_builddir)'; export BUILDDIR; \
+    NM='$(NM)' OBJDUMP='$(OBJDUMP)'; export NM OBJDUMP;
+
+SCRIPT_TESTS = \
+    %reldir%/purity.sh \
+    %reldir%/includes.sh \
+    %reldir%/cli.sh
+dist_check_SCRIPTS += $(SCRIPT_TESTS)
+if !SANITIZERS
+TESTS += $(SCRIPT_TESTS)
+endif

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# One Criterion program a file.  The monitor's sources come from libmonhosted.a:
+# compiled with libc underneath and, if configured, sanitizers.
+if TESTS_ENABLED
+
+unit_cppflags = $(AM_CPPFLAGS) -DHOSTED_TEST
+unit_cflags = $(AM_CFLAGS) $(SAN_CFLAGS)
+unit_ldflags = $(SAN_LDFLAGS)
+MON_LIBS = libmonhosted.a $(ZYDIS_LIBS) $(CRITERION_LIBS)
+HOST_LIBS = libhost.a $(CAPSTONE_LIBS) $(ELF_LIBS) libmonhosted.a $(ZYDIS_LIBS) $(CRITERION_LIBS)
+
+UNIT_TESTS += %reldir%/base_fmt
+%canon_reldir%_base_fmt_SOURCES = %reldir%/base_fmt.c
+%canon_reldir%_base_fmt_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_base_fmt_CFLAGS = $(unit_cflags)
+%canon_reldir%_base_fmt_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_base_fmt_LDADD = $(MON_LIBS)
+
+UNIT_TESTS += %reldir%/base_mem
+%canon_reldir%_base_mem_SOURCES = %reldir%/base_mem.c
+%canon_reldir%_base_mem_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_base_mem_CFLAGS = $(unit_cflags)
+%canon_reldir%_base_mem_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_base_mem_LDADD = $(MON_LIBS)
+
+UNIT_TESTS += %reldir%/base_trace_vm
+%canon_reldir%_base_trace_vm_SOURCES = %reldir%/base_trace_vm.c
+%canon_reldir%_base_trace_vm_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_base_trace_vm_CFLAGS = $(unit_cflags)
+%canon_reldir%_base_trace_vm_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_base_trace_vm_LDADD = $(MON_LIBS)
+
+# The process world, with a monitor_main() of the test's own.  AddressSanitizer
+# keeps its shadow below 4 GiB, where this world wants the guest.
+if !SANITIZERS
+check_LIBRARIES += libworldtest.a
+libworldtest_a_SOURCES = %reldir%/world_proc_monitor.c
+$(libworldtest_a_OBJECTS): override CFLAGS += $(MON_CFLAGS)
+
+UNIT_TESTS += %reldir%/world_proc
+%canon_reldir%_world_proc_SOURCES = %reldir%/world_proc.c world/proc/start.c world/proc/filter.c
+%canon_reldir%_world_proc_CFLAGS = $(AM_CFLAGS) -fPIE -fcf-protection=none
+%canon_reldir%_world_proc_LDFLAGS = -pie
+%canon_reldir%_world_proc_LDADD = libworldtest.a libmonproc.a libworldtest.a libmonproc.a libmonitor.a $(CRITERION_LIBS)
+endif
+
+check_PROGRAMS += $(UNIT_TESTS)
+TESTS += $(UNIT_TESTS)
+endif
+

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The process world, tested whole: each test forks one and runs a scenario of world_proc_monitor.c in it.
+ */
+#define _GNU_SOURCE
+#include <criterion/criterion.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "world/proc/proc.h"
+
+#define RAM_SIZE (16ul << 20)
+
+struct result {
+    struct cross *cross;
+    int status;
+};
+
+static struct cross *cross_new(const char *scenario)
+{
+    struct cross *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    cr_assert(c != MAP_FAILED);
+    c->config.ram_size = RAM_SIZE;
+    snprintf(c->config.cpu_model, sizeof c->config.cpu_model, "%s", scenario);
+    return c;
+}
+
+static struct result run(const char *scenario)
+{
+    struct cross *c = cross_new(scenario);
+    int fd = memfd_create("ram", MFD_CLOEXEC);
+    struct proc_world_params p = { .cross = c, .ram_fd = fd };
+    const char *why = "";
+    struct result r = { .cross = c };
+    uint8_t *ram;
+    pid_t pid;
+
+    cr_assert(fd >= 0 && ftruncate(fd, RAM_SIZE) == 0);
+    ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    cr_assert(ram != MAP_FAILED);
+    pid = proc_world_start(&p, &why);
+    cr_assert(pid > 0, "%s", why);
+    proc_world_go(c, pid);
+    while (!c->stopped) {
+        uint32_t seen = c->doorbell;
+        struct timespec second = { 1, 0 };
+
+        if (c->reset_req != c->reset_ack) {
+            ram[0] = 99;
+            c->reset_ack = c->reset_req;
+            proc_world_kick(c, pid);
+        }
+        if (!c->stopped && waitpid(pid, &r.status, WNOHANG) == 0)
+            syscall(SYS_futex, &c->doorbell, FUTEX_WAIT, seen, &second, NULL, 0);
+        else
+            break;
+    }
+    waitpid(pid, &r.status, 0);
+    return r;
+}
+
+static void expect_done(const char *scenario)
+{
+    struct result r = run(scenario);
+
+    cr_assert(r.cross->stopped == VM_STOP_EXIT, "%s: stop %u: %s\n%s", scenario, r.cross->stopped, r.cross->stop_msg,
+              r.cross->dump);
+    cr_assert(r.cross->stop_code == 42);
+}
+
+Test(world_proc, callout) { expect_done("callout"); }
+Test(world_proc, faults) { expect_done("faults"); }
+Test(world_proc, attention) { expect_done("attention"); }
+Test(world_proc, storm) { expect_done("storm"); }
+Test(world_proc, fpu) { expect_done("fpu"); }
+Test(world_proc, segments) { expect_done("segments"); }
+Test(world_proc, clock) { expect_done("clock"); }
+Test(world_proc, reset) { expect_done("reset"); }
+
+Test(world_proc, timing)
+{
+    struct result r = run("timing");
+    uint32_t *t = (uint32_t *)r.cross->dump;
+
+    cr_assert(r.cross->stopped == VM_STOP_EXIT, "%s", r.cross->stop_msg);
+    cr_log_info("cycles: callout %u, fault %u, fence %u, now %u, alarm %u, new descriptor %u", t[0], t[1], t[2], t[3], t[4],
+                t[5]);
+    fprintf(stderr, "cycles: callout %u, fault %u, fence %u, now %u, alarm %u, new descriptor %u\n", t[0], t[1], t[2],
+            t[3], t[4], t[5]);
+}
+
+Test(world_proc, own_bugs_end_in_a_dump)
+{
+    struct result r = run("bug");
+
+    cr_assert(r.cross->stopped == VM_STOP_BUG && strstr(r.cross->stop_msg, "vm == NULL"), "%s", r.cross->stop_msg);
+    r = run("crash");
+    cr_assert(r.cross->stopped == VM_STOP_BUG && strstr(r.cross->stop_msg, "signal 11"), "%s", r.cross->stop_msg);
+    cr_assert(strstr(r.cross->dump, "cr2 0x1234500000"), "%s", r.cross->dump);
+}
+
+Test(world_proc, sandbox_refuses_system_calls)
+{
+    struct result r = run("syscall");
+
+    cr_assert(r.cross->stopped == VM_STOP_BUG && strstr(r.cross->stop_msg, "system call 39"), "%s", r.cross->stop_msg);
+    r = run("int80");
+    cr_assert(strstr(r.cross->stop_msg, "system call in translated code"), "%s", r.cross->stop_msg);
+}

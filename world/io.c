@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The CPU's ports, bound to the resident board, and the board's console bound
+ * to the rings that both worlds share.
+ *
+ * World: VMM, every world.  A port write may change when the board next needs
+ * attention, so it asks the run loop to look again.
+ */
+#include "cpu/io.h"
+#include "devices/hot/board.h"
+#include "world/cross.h"
+#include "world/run.h"
+#include "world/world.h"
+
+uint64_t io_rdtsc(void)
+{
+    return __builtin_ia32_rdtsc();
+}
+
+uint32_t io_in(struct vcpu *v, uint16_t port, unsigned size)
+{
+    struct vm *vm = v->vm;
+    uint32_t value = board_in(vm->board, world_now(vm), port, size);
+
+    vm->stats->port_in++;
+    TRACE_EV(vm->trace, io_in, port, value, size);
+    v->attention = 1;
+    return value;
+}
+
+void io_out(struct vcpu *v, uint16_t port, uint32_t value, unsigned size)
+{
+    struct vm *vm = v->vm;
+
+    vm->stats->port_out++;
+    TRACE_EV(vm->trace, io_out, port, value, size);
+    board_out(vm->board, world_now(vm), port, value, size);
+    v->attention = 1;
+}
+
+/* A byte leaves COM1.  The VMX drains the ring; when it is full the guest waits, nothing is lost. */
+void console_tx(void *opaque, uint8_t byte)
+{
+    struct vm *vm = opaque;
+    struct cross *x = vm->cross;
+    uint32_t head = x->tx_head;
+    bool was_empty = head == x->tx_tail;
+
+    while (head - x->tx_tail >= CROSS_TX_SIZE && !x->host_stop) {
+        world_usercall(vm, USERCALL_CONSOLE, 0);
+        world_idle(vm, world_now(vm) + 1000000);
+    }
+    x->tx[head & (CROSS_TX_SIZE - 1)] = byte;
+    __atomic_store_n(&x->tx_head, head + 1, __ATOMIC_SEQ_CST);
+    if (was_empty || x->tx_tail == head)
+        world_usercall(vm, USERCALL_CONSOLE, 0);
+}
+
+/* Bytes typed at the console go to the UART as far as it has room. */
+void console_rx(struct vm *vm)
+{
+    struct cross *x = vm->cross;
+    uint32_t tail = x->rx_tail;
+
+    while (tail != x->rx_head && board_serial_room(vm->board)) {
+        uint8_t byte = x->rx[tail & (CROSS_RX_SIZE - 1)];
+
+        if (!board_serial_rx(vm->board, world_now(vm), &byte, 1))
+            break;
+        tail++;
+    }
+    __atomic_store_n(&x->rx_tail, tail, __ATOMIC_SEQ_CST);
+}

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+libmonitor_a_SOURCES += \
+    %reldir%/cross.h \
+    %reldir%/direct.c \
+    %reldir%/direct.h \
+    %reldir%/io.c \
+    %reldir%/run.c \
+    %reldir%/run.h \
+    %reldir%/usercall.def \
+    %reldir%/world.h

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Guest time, the alarm, sleeping and ringing the VMX.
+ *
+ * Guest time is the host's CLOCK_MONOTONIC less its value at the start.  A system call costs 0.2 us, RDTSC a
+ * tenth of that, so between anchors (50 ms) time is the anchor plus scaled TSC cycles.  Each anchor takes the system call's
+ * word, so that nothing drifts, and corrects the scale; the result never goes back.
+ *
+ * The alarm is one POSIX timer that raises SIGALRM.  Sleeping is a futex wait on cross->wake.  The VMX bumps that word before
+ * it signals, and wake_seen remembers the last value that a sleep returned for: a kick that comes between the caller's last
+ * look and the wait makes the wait return at once.
+ */
+#include "world/proc/kview.h"
+
+#include "base/assert.h"
+
+#define NS 1000000000ull
+#define ANCHOR_NS 50000000ull
+#define CALIBRATE_MIN_NS 20000000ull
+#define CALIBRATE_MAX_NS 2000000000ull
+#define SANE_SYSCALL_CYCLES 30000u /* a longer one was interrupted: no good for calibration */
+
+static uint64_t monotonic_ns(void)
+{
+    struct sys_timespec t;
+
+    sys3(SYS_NR_clock_gettime, SYS_CLOCK_MONOTONIC, (long)&t, 0);
+    return (uint64_t)t.sec * NS + (uint64_t)t.nsec;
+}
+
+/* (ns << 32) / cycles; ns >> 32 must be below cycles. */
+static uint64_t ratio32(uint64_t ns, uint64_t cycles)
+{
+    uint64_t q, rem;
+
+    __asm__("divq %4" : "=a"(q), "=d"(rem) : "0"(ns << 32), "1"(ns >> 32), "r"(cycles) : "cc");
+    return q;
+}
+
+void proc_clock_init(struct world *w)
+{
+    struct proc_clock *c = &w->clock;
+    uint64_t hz = w->cross->config.tsc_hz;
+
+    c->start_ns = monotonic_ns();
+    c->start_tsc = c->anchor_tsc = rdtsc();
+    c->anchor_ns = c->last = 0;
+    c->alarm = UINT64_MAX;
+    c->mult = hz >= 1000000 && hz < 20 * NS ? ratio32(NS, hz) : 0;
+    c->anchor_cycles = c->mult ? hz / (NS / ANCHOR_NS) : 0;
+}
+
+/* Learn the scale from the interval that ends now. */
+static void clock_calibrate(struct proc_clock *c, uint64_t ns, uint64_t cycles)
+{
+    uint64_t m;
+
+    if (ns < CALIBRATE_MIN_NS || ns > CALIBRATE_MAX_NS || cycles < ns / 64)
+        return;
+    m = ratio32(ns, cycles);
+    if (!c->mult)
+        c->mult = m;
+    else
+        c->mult = c->mult - c->mult / 8 + m / 8;
+    c->anchor_cycles = cycles / (ns / 1000) * (ANCHOR_NS / 1000);
+}
+
+static uint64_t clock_anchor(struct proc_clock *c)
+{
+    uint64_t before = rdtsc(), ns = monotonic_ns() - c->start_ns, after = rdtsc();
+
+    if (!c->mult && ns - c->anchor_ns < CALIBRATE_MIN_NS)
+        return ns; /* still learning: leave the first anchor in place */
+    if (after - before < SANE_SYSCALL_CYCLES)
+        clock_calibrate(c, ns - c->anchor_ns, after - c->anchor_tsc);
+    c->anchor_ns = ns;
+    c->anchor_tsc = after;
+    return ns;
+}
+
+uint64_t world_now(struct vm *vm)
+{
+    struct proc_clock *c = &vm->world->clock;
+    uint64_t cycles = rdtsc() - c->anchor_tsc, t;
+
+    if (likely(cycles < c->anchor_cycles))
+        t = c->anchor_ns + (cycles * c->mult >> 32);
+    else
+        t = clock_anchor(c);
+    if (t < c->last)
+        t = c->last;
+    c->last = t;
+    return t;
+}
+
+static void timespec_set(struct sys_timespec *t, uint64_t ns)
+{
+    t->sec = (int64_t)(ns / NS);
+    t->nsec = (int64_t)(ns % NS);
+}
+
+void world_set_alarm(struct vm *vm, uint64_t when)
+{
+    struct world *w = vm->world;
+    struct sys_itimerspec spec = { { 0, 0 }, { 0, 0 } };
+
+    if (when != UINT64_MAX && when <= world_now(vm)) {
+        vm->vcpu->attention = 1;
+        return;
+    }
+    if (when == w->clock.alarm)
+        return;
+    if (when != UINT64_MAX)
+        timespec_set(&spec.value, w->clock.start_ns + when);
+    w->clock.alarm = when; /* before the timer can fire: its handler resets it */
+    __asm__ volatile("" : : : "memory");
+    if (sys4(SYS_NR_timer_settime, w->timer, SYS_TIMER_ABSTIME, (long)&spec, 0) < 0)
+        BUG("timer_settime failed");
+}
+
+void world_idle(struct vm *vm, uint64_t until)
+{
+    struct world *w = vm->world;
+    uint64_t begin = rdtsc();
+    struct sys_timespec t;
+
+    if (!vm->vcpu->attention && w->cross->wake == w->wake_seen) {
+        if (until > INT64_MAX / 2)
+            until = INT64_MAX / 2;
+        timespec_set(&t, w->clock.start_ns + until);
+        sys_futex_wait(&w->cross->wake, w->wake_seen, &t);
+    }
+    w->wake_seen = w->cross->wake;
+    vm->stats->cycles_idle += rdtsc() - begin;
+}
+
+void world_usercall(struct vm *vm, enum usercall call, uint32_t arg)
+{
+    struct cross *c = vm->world->cross;
+    uint32_t want;
+
+    TRACE_EV(vm->trace, worldswitch, call, arg, 0);
+    vm->stats->world_switches++;
+    if (call == USERCALL_RESET)
+        __atomic_add_fetch(&c->reset_req, 1, __ATOMIC_RELEASE);
+    want = c->reset_req;
+    __atomic_add_fetch(&c->doorbell, 1, __ATOMIC_RELEASE);
+    sys_futex_wake(&c->doorbell, 1);
+    while (call == USERCALL_RESET && __atomic_load_n(&c->reset_ack, __ATOMIC_ACQUIRE) != want && !c->host_stop) {
+        uint32_t seen = c->wake;
+
+        if (c->reset_ack != want && !c->host_stop)
+            sys_futex_wait(&c->wake, seen, NULL);
+    }
+}

@@ -1,0 +1,19 @@
+/*
+ * Closing the sandbox: capabilities, descriptors, system call filters.
+ *
+ * World: hosted, in the child before it becomes a view.  Errors: 0 or a negative errno.
+ * Order: sandbox_drop() first; the filter comes last, nothing but its allow-list works afterwards.
+ */
+#ifndef WORLD_PROC_FILTER_H
+#define WORLD_PROC_FILTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Give up privileges and every descriptor but the `nkeep` in keep[]. */
+int sandbox_drop(const int *keep, unsigned nkeep);
+
+/* The kernel view's filter. */
+int sandbox_filter_kernel(void);
+
+#endif

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The run loop: events, interrupts, and who runs the guest next.
+ *
+ * World: VMM, every world.  One turn of the loop: take the events that have
+ * arrived (time, console, requests of the VMX), deliver an interrupt if the
+ * guest can take one, then run the guest by the translator, directly, or by
+ * the interpreter, as its state asks (the execution manager).
+ *
+ * An event never polls: the world raises v->attention by a signal (or a host
+ * interrupt) and whatever runs the guest comes back at an instruction
+ * boundary.
+ */
+#include "world/run.h"
+#include "base/assert.h"
+#include "base/fmt.h"
+#include "bt/bt.h"
+#include "cpu/control.h"
+#include "cpu/exception.h"
+#include "cpu/interp.h"
+#include "devices/hot/board.h"
+#include "shadowmmu/mmu.h"
+#include "world/cross.h"
+#include "world/direct.h"
+#include "world/world.h"
+
+/* ------------------------------------------------------------------ start */
+
+static void boot_segment(struct vcpu *v, unsigned seg, uint16_t sel, uint16_t type)
+{
+    struct seg s = { sel, SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_DB | SEG_ATTR_G | SEG_ATTR_A | type, 0, 0xffffffffu };
+
+    v->seg[seg] = s;
+    v->hsel_dirty |= BIT(seg);
+}
+
+/* The state that a 32-bit boot protocol promises: flat segments, no paging, IF=0. */
+static void boot_protected(struct vcpu *v, const struct boot_state *b)
+{
+    v->cr0 = CR0_PE | CR0_ET;
+    memcpy(v->gpr, b->gpr, sizeof v->gpr);
+    v->eip = b->eip;
+    v->eflags = EFLAGS_FIXED;
+    v->cpl = 0;
+    v->gdtr = (struct dtr){ b->gdt_base, (uint16_t)b->gdt_limit };
+    boot_segment(v, SEG_CS, b->cs, SEG_ATTR_CODE | SEG_ATTR_RW);
+    for (unsigned s = 0; s < SEG_COUNT; s++)
+        if (s != SEG_CS)
+            boot_segment(v, s, b->ds, SEG_ATTR_RW);
+}
+
+static void machine_reset(struct vm *vm)
+{
+    struct cross_config *c = &vm->cross->config;
+    struct board_config bc = { .ram_size = vm->ram_size, .wallclock_ns = c->wallclock_ns, .serial_tx = console_tx,
+                               .opaque = vm, .debug_exit_port = (uint16_t)c->debug_exit_port };
+
+    board_init(vm->board, &bc);
+    vcpu_reset(vm->vcpu);
+    mmu_reset(vm);
+    bt_reset(vm);
+    if (c->boot.protected_mode)
+        boot_protected(vm->vcpu, &c->boot);
+    vm->vcpu->attention = 1;
+}
+
+static void machine_init(struct vm *vm)
+{
+    vm->vcpu->vm = vm;
+    vm->vcpu->cpuid = cpuid_model_find(vm->cross->config.cpu_model);
+    if (!vm->vcpu->cpuid)
+        vm->vcpu->cpuid = cpuid_model_find("btvmm32");
+    vm->board = arena_alloc(&vm->arena, board_size(), 64);
+    mmu_init(vm);
+    bt_init(vm);
+    direct_init(vm);
+    machine_reset(vm);
+}
+
+/* ----------------------------------------------------------------- events */
+
+static void take_board_event(struct vm *vm)
+{
+    uint32_t code = 0;
+
+    switch (board_take_event(vm->board, &code)) {
+    case BOARD_RESET:
+        vm_stop(vm, VM_STOP_RESET, "the guest asked for a reset");
+        break;
+    case BOARD_EXIT:
+        vm->stop_code = (int)code;
+        vm_stop(vm, VM_STOP_EXIT, "the guest wrote %u to the debug exit port", code);
+        break;
+    default:
+        break;
+    }
+}
+
+static void take_host_requests(struct vm *vm)
+{
+    struct cross *x = vm->cross;
+
+    if (x->host_stop)
+        vm_stop(vm, VM_STOP_HOST, "stopped by the host");
+    if (x->stats_req != x->stats_ack) {
+        x->stats_ack = x->stats_req;
+        world_usercall(vm, USERCALL_CONSOLE, 0);
+    }
+}
+
+static void take_events(struct vm *vm)
+{
+    uint64_t now;
+
+    vm->vcpu->attention = 0;
+    now = world_now(vm);
+    console_rx(vm);
+    board_advance(vm->board, now);
+    take_board_event(vm);
+    take_host_requests(vm);
+    world_set_alarm(vm, board_deadline(vm->board, now));
+}
+
+/* Deliver what the guest can take now. True: the vCPU has moved to a handler. */
+static void take_interrupts(struct vm *vm)
+{
+    struct vcpu *v = vm->vcpu;
+    bool intr = board_intr(vm->board);
+
+    if (v->nmi_pending && !v->nmi_blocked && !v->shadow) {
+        v->nmi_pending = false;
+        vcpu_deliver_nmi(v);
+        intr = board_intr(vm->board);
+    }
+    if (intr && vcpu_can_interrupt(v)) {
+        vcpu_deliver_interrupt(v, board_inta(vm->board));
+        board_advance(vm->board, world_now(vm));
+        intr = board_intr(vm->board);
+    }
+    bt_set_irq_pending(vm, intr);
+}
+
+static void take_halt(struct vm *vm)
+{
+    struct vcpu *v = vm->vcpu;
+
+    if (!(v->eflags & EFLAGS_IF) && !v->nmi_pending) {
+        vm_stop(vm, VM_STOP_HALTED, "halted with interrupts off");
+        return;
+    }
+    vm->stats->halts++;
+    while (!vm->stop && !board_intr(vm->board) && !v->nmi_pending) {
+        uint64_t deadline = board_deadline(vm->board, world_now(vm));
+
+        world_idle(vm, deadline);
+        take_events(vm);
+    }
+    v->shadow = 0;
+}
+
+/* ------------------------------------------------------ execution manager */
+
+static bool interp_wanted(const struct vcpu *v)
+{
+    const struct bt_options *o = &v->vm->cross->config.bt;
+
+    return o->interp_only || (o->interp_user && v->cpl == 3) || (o->interp_kernel && v->cpl != 3);
+}
+
+static void run_guest(struct vcpu *v)
+{
+    if (interp_wanted(v) || !bt_can_run(v)) {
+        interp_run_one(v);
+    } else if (direct_wanted(v)) {
+        direct_run(v);
+    } else {
+        uint32_t entered_cpl = v->cpl;
+
+        bt_run(v);
+        direct_note_translated(v, entered_cpl);
+    }
+}
+
+/* ------------------------------------------------------------------ the end */
+
+static void write_dump(struct vm *vm)
+{
+    struct cross *x = vm->cross;
+    struct vcpu *v = vm->vcpu;
+    size_t n;
+
+    n = (size_t)vcpu_dump(v, x->dump, sizeof x->dump);
+    n += (size_t)fmt(x->dump + n, sizeof x->dump - n, "last translated blocks: ");
+    n += (size_t)bt_dump(vm, x->dump + n, sizeof x->dump - n);
+    n += (size_t)fmt(x->dump + n, sizeof x->dump - n, "\nguest stack:");
+    for (unsigned i = 0; i < 32 && n + 16 < sizeof x->dump; i++) {
+        gla_t gla = v->seg[SEG_SS].base + v->gpr[REG_ESP] + i * 4;
+        struct walk w;
+        const uint8_t *p = mmu_peek(v, gla, &w) && page_offset(gla) <= PAGE_SIZE - 4 ? phys_hva(vm, w.gpa) : NULL;
+
+        n += (size_t)fmt(x->dump + n, sizeof x->dump - n, p ? "%s%08x" : "%s--------", i % 8 ? " " : "\n  ",
+                         p ? get32(p) : 0);
+    }
+    fmt(x->dump + n, sizeof x->dump - n, "\n");
+}
+
+static void report_stop(struct vm *vm)
+{
+    struct cross *x = vm->cross;
+
+    write_dump(vm);
+    memcpy(x->stop_msg, vm->stop_msg, sizeof x->stop_msg);
+    x->stop_code = vm->stop_code;
+    x->stopped = vm->stop;
+    world_usercall(vm, USERCALL_STOPPED, (uint32_t)vm->stop);
+}
+
+static void run_until_stop(struct vm *vm)
+{
+    struct vcpu *v = vm->vcpu;
+
+    while (!vm->stop) {
+        if (v->attention)
+            take_events(vm);
+        take_interrupts(vm);
+        if (vm->stop)
+            break;
+        if (v->halted)
+            take_halt(vm);
+        else
+            run_guest(v);
+    }
+}
+
+void monitor_main(struct vm *vm)
+{
+    machine_init(vm);
+    for (;;) {
+        run_until_stop(vm);
+        if (vm->stop != VM_STOP_RESET)
+            break;
+        world_usercall(vm, USERCALL_RESET, 0);
+        if (vm->cross->host_stop)
+            break;
+        vm->stop = VM_RUNNING;
+        machine_reset(vm);
+    }
+    report_stop(vm);
+}

@@ -1,0 +1,105 @@
+/*
+ * The contract between the monitor core and the world it runs in.
+ *
+ * World: called by the monitor core; bound at link time by world/proc/,
+ * world/ring0/ or the tests' fake world.  Units: ns of guest time, bytes,
+ * 4 KiB pages.  Ownership: vm->world belongs to the implementation.
+ * Errors: as each function says; running out of host resources ends in
+ * vm_stop(VM_STOP_HOST).  Order: the world creates struct vm, then calls
+ * monitor_main().
+ *
+ * The window: linear 0xFFC00000-0xFFFFFFFF in the kernel view.  Laid out here
+ * because translated code addresses it:
+ *   WIN_DATA  the per-VCPU data page(s), read-write, reached by %gs:offset only
+ *             (gs base = WIN_DATA while translated code runs)
+ *   WIN_STUBS the world's own stubs, read-execute
+ *   WIN_TC    the translation cache, read-execute there and writable at
+ *             world_tc_rw()
+ */
+#ifndef WORLD_WORLD_H
+#define WORLD_WORLD_H
+
+#include "base/types.h"
+#include "base/vm.h"
+#include "cpu/vcpu.h"
+
+#define WIN_BASE 0xffc00000u
+#define WIN_DATA 0xffc00000u
+#define WIN_DATA_SIZE 0x00040000u /* 256 KiB */
+#define WIN_STUBS 0xffc40000u
+#define WIN_STUBS_SIZE 0x00001000u
+#define WIN_TC 0xffc41000u
+#define WIN_TC_END 0xfffff000u
+
+/* --- the window --- */
+uint8_t *world_tc_rw(struct vm *vm);    /* writable alias of WIN_TC */
+void *world_win_data(struct vm *vm);    /* writable alias of WIN_DATA */
+/*
+ * The callout sequence: transfers to the monitor with %gs:WD_CALLOUT_ARG (bt/windata.h) already
+ * stored by the translated code.  Flags and GPRs are preserved into v->gpr / v->hflags; v->exit
+ * = {EXIT_CALLOUT}.  Writes the bytes to `out` and returns their number (<= 8).  proc: far jump
+ * to the 64-bit stub; ring0: far call through a call gate.
+ */
+unsigned world_callout_seq(struct vm *vm, uint8_t out[8]);
+
+/* --- running the guest --- */
+/*
+ * Recompute host selectors for the segments in v->hsel_dirty from v->seg[] (CS: the flat
+ * execute-only code selector that reaches the TC, 16- or 32-bit stack per SS.B by SS itself).
+ * user_limit: data segments are truncated to end below it (WIN_BASE in kernel mode).
+ * gs_to_fs: bind the real FS to the guest's GS (user code whose FS is null).
+ * Sets v->hsel[], v->hseg_base[], clears hsel_dirty.  A segment that can't be expressed
+ * gets the null selector, so each use faults and is emulated; SS that can't: returns false (interpret instead).
+ */
+bool world_seg_sync(struct vcpu *v, gla_t user_limit, bool gs_to_fs);
+
+/*
+ * Enter translated code at tca with GPRs from v->gpr, flags from v->hflags, segments from
+ * v->hsel[].  Returns at the next exit with v->gpr, v->hflags and v->exit filled.  The guest's FPU
+ * state is live in the registers before and after.  If v->attention is set: EXIT_NONE, nothing ran.
+ */
+void world_enter(struct vcpu *v, tca_t tca);
+
+/*
+ * Direct execution of CPL-3 code at v->eip in user view `view`: GPRs, EFLAGS, segments (the guest's
+ * own selectors' bases and limits).  Returns EXIT_FAULT (tca = guest EIP, v->eip set), EXIT_SOFTINT,
+ * EXIT_ATTENTION or EXIT_ESCAPE.  FPU state as in world_enter().
+ */
+void world_enter_direct(struct vcpu *v, unsigned view);
+unsigned world_direct_views(struct vm *vm); /* how many user views exist, 0 = no direct execution here */
+
+/* --- shadow page tables --- */
+#define MAP_R 0u
+#define MAP_W 1u
+#define MAP_X 2u
+/* Map npages of guest RAM at gpa to gla in a view (replacing what was there); false: resources ran out, caller drops and retries. */
+bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npages, unsigned prot);
+bool world_protect(struct vm *vm, unsigned view, gla_t gla, uint32_t npages, unsigned prot);
+bool world_unmap(struct vm *vm, unsigned view, gla_t gla, uint32_t npages);
+#define WORLD_MAX_RUNS 40000u /* runs (VMAs) a view may hold at once */
+gla_t world_min_gla(struct vm *vm); /* lowest mappable address (vm.mmap_min_addr) */
+
+/* --- time and events --- */
+uint64_t world_now(struct vm *vm);                   /* guest time, ns */
+void world_set_alarm(struct vm *vm, uint64_t when);  /* set v->attention at guest time `when`; UINT64_MAX = off */
+void world_idle(struct vm *vm, uint64_t until);      /* sleep until then or any event */
+
+/* --- requests to the VMX --- */
+#define USERCALL(name, text) USERCALL_##name,
+enum usercall {
+#include "world/usercall.def"
+    USERCALL_COUNT
+};
+#undef USERCALL
+/* Ring the VMX; DOORBELL-like requests do not wait, RESET waits until the VMX has reloaded RAM and config.boot. */
+void world_usercall(struct vm *vm, enum usercall call, uint32_t arg);
+
+/* --- library fence: around code that may touch vector registers or needs the host's FS --- */
+void world_fence_begin(struct vm *vm);
+void world_fence_end(struct vm *vm);
+
+/* --- the core's entry --- */
+/* Runs the VM until it stops; vm->cross, ram, stats, trace, world, arena are set. */
+void monitor_main(struct vm *vm);
+
+#endif
