@@ -12,5 +12,7 @@ libmonitor_a_SOURCES += \
     %reldir%/trace.def \
     %reldir%/trace.h \
     %reldir%/types.h \
+    %reldir%/undo.c \
+    %reldir%/undo.h \
     %reldir%/vm.c \
     %reldir%/vm.h

@@ -19,6 +19,8 @@ struct mmu;
 struct bt;
 struct board;
 struct world;
+struct direct;
+struct undo;
 struct cross;
 
 enum vm_stop_kind {
@@ -44,6 +46,8 @@ struct vm {
     struct bt *bt;
     struct board *board;
     struct world *world;
+    struct direct *direct;
+    struct undo *undo; /* not NULL: guest memory writes are on trial (base/undo.h) */
     struct arena arena;
     enum vm_stop_kind stop;
     int stop_code;

@@ -117,6 +117,8 @@ struct fetch_entry {
 };
 #define FETCH_ENTRIES 256u
 
+struct check;
+
 struct bt {
     struct bt_decoder decoder;
     struct bt_options opt;
@@ -151,7 +153,7 @@ struct bt {
     uint32_t recent[64], nrecent; /* eips of TUs entered from the monitor */
     uint32_t seg_state;      /* what world_seg_sync() was last called for */
     gla_t seg_limit;
-    bool last_chainable;
+    struct check *check;     /* lock-step checking, or NULL */
     uint32_t chain_from;     /* exit that asked for the next lookup: tu << 1 | exit, or NO_EXIT */
 };
 
@@ -181,6 +183,14 @@ bool bt_sync_fault(struct vcpu *v, tca_t tca, struct tu **tu, unsigned *insn);
 bool bt_sync_boundary(struct vcpu *v, tca_t tca);
 void bt_plant(struct vcpu *v, tca_t tca);
 void bt_unplant(struct bt *bt);
+
+/* check.c */
+void check_init(struct vm *vm);
+void check_predict(struct vcpu *v, const struct tu *t);
+/* The guest is at an exact boundary behind `steps` instructions of the predicted TU. */
+#define CHECK_WHOLE_TU 0xffu
+void check_compare(struct vcpu *v, unsigned steps);
+void check_forget(struct bt *bt);
 
 #define NO_EXIT 0xffffffffu
 

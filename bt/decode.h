@@ -35,6 +35,8 @@ struct bt_insn {
     bool mem;          /* touches memory through a segment that a prefix can change */
     bool osz16, asz16, rep, lock;
     uint16_t mnemonic;
+    uint32_t undefined; /* EFLAGS bits that it leaves undefined */
+    bool varies;       /* result depends on time or chance */
     int32_t rel;       /* relative branch displacement */
     uint32_t imm;
 };

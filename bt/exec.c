@@ -33,6 +33,7 @@ void bt_init(struct vm *vm)
     world_fence_begin(vm);
     bt_decoder_init(&bt->decoder);
     world_fence_end(vm);
+    check_init(vm);
     tc_init(vm);
     bt_reset(vm);
 }
@@ -187,6 +188,7 @@ static enum next next_tu(struct vcpu *v, tca_t *tca)
         lookup_insert(bt, t);
         bt->recent[bt->nrecent++ % ARRAY_SIZE(bt->recent)] = t->eip;
         *tca = t->tca;
+        check_predict(v, t);
         bt_flags_out(v, bt);
         return NEXT_ENTER;
     }
@@ -252,16 +254,19 @@ static enum next take_callout(struct vcpu *v, tca_t *tca)
     case CO_EXIT:
         ASSERT(no < bt->ntus && sub < t->nexits);
         v->eip = t->exit[sub].target;
+        check_compare(v, t->ninsns);
         bt->chain_from = no << 1 | sub;
         return NEXT_LOOKUP;
     case CO_LOOKUP:
         v->eip = bt->wd->target_eip;
+        check_compare(v, CHECK_WHOLE_TU);
         v->vm->stats->lookup_misses++;
         return NEXT_LOOKUP;
     case CO_INTERP:
         ASSERT(no < bt->ntus && sub < t->ninsns);
         v->eip = t->eip + t->insn_off[sub];
         TRACE_EV(v->vm->trace, callout, v->eip, CO_INTERP, arg);
+        check_compare(v, sub);
         return interpret(v, t, sub, tca);
     default:
         BUG("callout of unknown kind");
@@ -275,6 +280,7 @@ static enum next take_attention(struct vcpu *v, tca_t tca)
 
     if (bt_sync_boundary(v, tca)) {
         bt_unplant(bt);
+        check_forget(bt);
         v->attention = 1;
         return NEXT_RETURN;
     }
@@ -299,12 +305,14 @@ static enum next take_page_fault(struct vcpu *v, tca_t *tca)
         if (!bt_sync_fault(v, e.tca, &t, &n))
             BUG("page fault outside translated instructions");
         bt_unplant(v->vm->bt);
+        check_compare(v, n);
         vcpu_deliver_fault(v, &f);
         return NEXT_LOOKUP;
     default:
         if (!bt_sync_fault(v, e.tca, &t, &n))
             BUG("page fault outside translated instructions");
         bt_unplant(v->vm->bt);
+        check_forget(v->vm->bt);
         return interpret(v, t, n, tca);
     }
 }
@@ -330,6 +338,7 @@ static enum next take_fault(struct vcpu *v, tca_t *tca)
     if (!bt_sync_fault(v, e.tca, &t, &n))
         BUG("fault outside translated instructions");
     bt_unplant(bt);
+    check_forget(bt);
     switch (e.vec) {
     case VEC_GP:
     case VEC_SS:

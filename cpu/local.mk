@@ -7,9 +7,11 @@ libmonitor_a_SOURCES += \
     %reldir%/frame.h \
     %reldir%/gmem.h \
     %reldir%/idecode.c \
+    %reldir%/interp.c \
     %reldir%/interp.h \
     %reldir%/interp_alu.c \
     %reldir%/interp_bits.c \
+    %reldir%/interp_debug.c \
     %reldir%/interp_flow.c \
     %reldir%/interp_io.c \
     %reldir%/interp_muldiv.c \

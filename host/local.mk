@@ -39,3 +39,11 @@ libhost_a_SOURCES = \
     %reldir%/vmxend.c \
     %reldir%/vmxloop.c
 libhost_a_CFLAGS = $(AM_CFLAGS) $(SAN_CFLAGS) -fPIE -pthread
+
+# The loaders under mutated images, for a bounded time; SEED-FILEs may be given by hand.
+check_PROGRAMS += %reldir%/fuzz_loader
+%canon_reldir%_fuzz_loader_SOURCES = %reldir%/fuzz_loader.c
+%canon_reldir%_fuzz_loader_CFLAGS = $(AM_CFLAGS) $(SAN_CFLAGS)
+%canon_reldir%_fuzz_loader_LDFLAGS = $(SAN_LDFLAGS)
+%canon_reldir%_fuzz_loader_LDADD = libhost.a $(CAPSTONE_LIBS) $(ELF_LIBS)
+TESTS += %reldir%/fuzz_loader

@@ -57,7 +57,7 @@ bool probe_two_cpus(void)
 
 /*
  * 64-bit code jumps to 32-bit code at 0x23 and that back to 0x33 (the Linux
- * user code selectors).  Only r15 is sure to keep all its bits on the way.
+ * user code selectors).  Only r8-r15 are sure to keep all their bits on the way.
  */
 static void try_compat_mode(void)
 {
@@ -75,7 +75,11 @@ static void try_compat_mode(void)
     put16(page + 36, 0x23);
     if (mprotect(page, PAGE_SIZE, PROT_READ | PROT_EXEC))
         _exit(2);
-    __asm__ volatile("lea 1f(%%rip), %%r15\n\tljmpl *(%0)\n1:" : : "r"(page + 32) : "r15", "memory", "cc");
+    __asm__ volatile("mov %%rsp, %%r14\n\t"
+                     "lea 1f(%%rip), %%r15\n\t"
+                     "ljmpl *(%0)\n"
+                     "1:\tmov %%r14, %%rsp"
+                     : : "r"(page + 32) : "r14", "r15", "memory", "cc");
     _exit(0);
 }
 

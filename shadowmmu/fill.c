@@ -173,8 +173,9 @@ static void run_record(struct vm *vm, struct view *view, const struct run *run)
     }
 }
 
-/* Map the page and what follows on from it; the number of pages. */
-static uint32_t run_map(struct vcpu *v, struct view *view, const struct cursor *c, uint32_t page, uint32_t word)
+/* Map the page and what follows on from it, down to `lowest`; the number of pages. */
+static uint32_t run_map(struct vcpu *v, struct view *view, const struct cursor *c, uint32_t page, uint32_t word,
+                        gla_t lowest)
 {
     struct vm *vm = v->vm;
     struct run run = {page, page + 1, word};
@@ -182,7 +183,7 @@ static uint32_t run_map(struct vcpu *v, struct view *view, const struct cursor *
 
     live_reserve(vm, 2);
     run_forwards(v, view, *c, &run, end);
-    run_backwards(v, view, *c, &run, gla_to_page(vm->mmu->min_gla));
+    run_backwards(v, view, *c, &run, gla_to_page(lowest));
     if (!run_tell_world(vm, view, &run))
         return 0;
     run_record(vm, view, &run);
@@ -201,7 +202,7 @@ enum fill_result mmu_fill(struct vcpu *v, unsigned id, gla_t gla, unsigned acces
     struct view *view;
     struct cursor c;
     struct walk w;
-    uint32_t word, n;
+    uint32_t word, live, n;
 
     ASSERT(id < m->nviews);
     view = m->view[id];
@@ -227,9 +228,10 @@ enum fill_result mmu_fill(struct vcpu *v, unsigned id, gla_t gla, unsigned acces
     word = cursor_word(m, &c, gla_to_page(gla) % SLOT_PAGES, view->kind);
     if (!word || ((access & GMEM_WRITE) && !(word & WORD_W)))
         return FILL_EMULATE;
-    if (live_word(view, gla_to_page(gla)) & ~word & ~PAGE_MASK)
+    live = live_word(view, gla_to_page(gla));
+    if (live && word_gpn(live) != word_gpn(word))
         tlb_drop(m, gla); /* something else was mapped here */
-    n = run_map(v, view, &c, gla_to_page(gla), word);
+    n = run_map(v, view, &c, gla_to_page(gla), word, m->min_gla);
     vm->stats->hidden_faults++;
     TRACE_EV(vm->trace, hidden, gla, (access & GMEM_WRITE ? PFERR_W : 0) | (access & GMEM_USER ? PFERR_U : 0), n);
     return FILL_MAPPED;
@@ -257,5 +259,5 @@ void mmu_prefill(struct vcpu *v, unsigned id, gla_t gla)
     live = live_word(view, page);
     if (!word || word == live || (!(word & WORD_U) && gla < m->user_limit))
         return;
-    run_map(v, view, &c, page, word);
+    run_map(v, view, &c, page, word, word & WORD_U ? m->min_gla : m->user_limit);
 }

@@ -31,9 +31,11 @@ void code_note(struct vcpu *v, gla_t gla)
     word = cursor_word(vm->mmu, &c, page % SLOT_PAGES, KIND_CODE);
     if (live_word(code, page) == word)
         return;
-    /* Something else was there, and no flush has told: the fetch did. */
-    if (live_word(code, page))
+    /* Something else was there, and no flush has told: the fetch did. From now on all fetches shall see the same. */
+    if (live_word(code, page)) {
         vm->mmu->gens.global++;
+        tlb_drop(vm->mmu, gla);
+    }
     if (!code->slot[s].leaf)
         live_reserve(vm, 1);
     live_set(vm, code, page, word);

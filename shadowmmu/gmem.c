@@ -13,6 +13,7 @@
  * An access that crosses pages translates all of them before a byte moves. Only
  * RAM and ROM get entries; what reads as all ones is found by a walk each time.
  */
+#include "base/undo.h"
 #include "shadowmmu/mmu_priv.h"
 
 #define GMEM_MAX 65536u
@@ -166,7 +167,7 @@ static __attribute__((noinline)) bool read_slow(struct vcpu *v, gla_t gla, uint8
 
 static void code_check(struct vm *vm, gpa_t gpa, unsigned len)
 {
-    if (unlikely(gpn_traced(vm->mmu, gpa_to_gpn(gpa))))
+    if (unlikely(gpn_traced(vm->mmu, gpa_to_gpn(gpa))) && !vm->undo) /* a write on trial will be taken back */
         bt_code_written(vm, gpa, len);
 }
 
@@ -182,6 +183,8 @@ static __attribute__((noinline)) bool write_slow(struct vcpu *v, gla_t gla, cons
     for (unsigned i = 0; left; i++, offset = 0) {
         unsigned n = (unsigned)min_u64(left, PAGE_SIZE - offset);
 
+        if (place[i].hva && unlikely(v->vm->undo != NULL))
+            undo_note(v->vm->undo, place[i].hva + offset, n);
         if (place[i].hva)
             copy(place[i].hva + offset, buf, n);
         else
@@ -222,6 +225,8 @@ bool gmem_write(struct vcpu *v, gla_t gla, const void *buf, unsigned len, unsign
     if (unlikely(page_offset(gla) + len > PAGE_SIZE || e->tag != tlb_tag(m, gla, access)))
         return write_slow(v, gla, buf, len, access, f);
     hva = e->hva + page_offset(gla);
+    if (unlikely(v->vm->undo != NULL))
+        undo_note(v->vm->undo, hva, len);
     copy(hva, buf, len);
     if (likely(len))
         code_check(v->vm, (gpa_t)(hva - v->vm->ram), len);

@@ -8,4 +8,5 @@ libmonitor_a_SOURCES += \
     %reldir%/phys.c \
     %reldir%/runs.c \
     %reldir%/trace.c \
+    %reldir%/verify.c \
     %reldir%/walk.c

@@ -1,27 +1,197 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Direct execution of user code: the decision, and the exits.
+ *
+ * World: VMM, every world that has user views.  The rule is the classic one:
+ * CPL 3, protected mode, IOPL < 3, IF = 1, no pending trap, and a 32-bit flat
+ * enough code segment; anything else runs translated.
+ *
+ * Every trap out of direct execution costs a hand-off between processes (in
+ * the process world), and one out of translated user code costs next to
+ * nothing; on the other hand direct code runs at the speed of the machine.
+ * Under "auto", then, a process starts translated.  When a timer interrupt finds
+ * it in user mode a few times without a system call or fault in between, it is computing: it is
+ * promoted.  When direct runs turn out short on average, it is demoted again.
+ * The score is kept per address space (CR3).
  */
 #include "world/direct.h"
+#include "base/assert.h"
+#include "cpu/exception.h"
+#include "cpu/interp.h"
+#include "cpu/io.h"
+#include "shadowmmu/mmu.h"
+#include "world/cross.h"
+#include "world/world.h"
+
+#define SPACES 64u           /* a direct-mapped table of scores, by CR3 */
+#define PROMOTE_AT 2         /* ticks in a row that found computing user code */
+#define SHORT_RUN_US 100     /* a direct run below this counts against it */
+#define DEMOTE_AT 8
+
+struct space_score {
+    uint32_t cr3;
+    uint8_t ticks, shorts;
+    bool direct;
+};
+
+struct direct {
+    struct space_score score[SPACES];
+    uint64_t short_cycles;
+    uint64_t user_traps;     /* traps by user code ever; tells whether a tick interrupted pure computing */
+    uint64_t traps_at_tick;
+    uint32_t mode;           /* enum user_exec */
+};
 
 void direct_init(struct vm *vm)
 {
-    (void)vm;
+    struct direct *d = arena_alloc(&vm->arena, sizeof *d, 64);
+    uint64_t hz = vm->cross->config.tsc_hz ? vm->cross->config.tsc_hz : 2000000000;
+
+    d->mode = vm->cross->config.user_exec;
+    d->short_cycles = hz / 1000000 * SHORT_RUN_US;
+    if (!world_direct_views(vm))
+        d->mode = USER_EXEC_TRANSLATE;
+    vm->direct = d;
+}
+
+static struct space_score *score_of(struct vcpu *v)
+{
+    struct space_score *s = &v->vm->direct->score[(v->cr3 >> 12 ^ v->cr3 >> 18 ^ v->cr3 >> 5) & (SPACES - 1)];
+
+    if (s->cr3 != v->cr3)
+        *s = (struct space_score){ .cr3 = v->cr3 };
+    return s;
+}
+
+/* The state allows direct execution. */
+static bool direct_possible(const struct vcpu *v)
+{
+    return v->cpl == 3 && vcpu_protected(v) && vcpu_iopl(v) < 3 && (v->eflags & EFLAGS_IF) &&
+           !(v->eflags & (EFLAGS_TF | EFLAGS_NT | EFLAGS_AC)) && !(v->cr0 & (CR0_TS | CR0_EM)) && (v->cr0 & CR0_PG) &&
+           vcpu_code32(v) && !v->shadow && !(v->dr[7] & 0xff) && v->seg[SEG_CS].base == 0;
 }
 
 bool direct_wanted(struct vcpu *v)
 {
-    (void)v;
-    return false;
+    const struct direct *d = v->vm->direct;
+
+    if (d->mode == USER_EXEC_TRANSLATE || !direct_possible(v))
+        return false;
+    return d->mode == USER_EXEC_DIRECT || score_of(v)->direct;
+}
+
+/* A translated stretch that began at this CPL has ended; if an event found it still in user code, it may be computing. */
+void direct_note_translated(struct vcpu *v, unsigned entered_cpl)
+{
+    struct direct *d = v->vm->direct;
+    struct stats *st = v->vm->stats;
+    struct space_score *s;
+
+    if (d->mode != USER_EXEC_AUTO || entered_cpl != 3 || v->cpl != 3 || !v->attention)
+        return;
+    s = score_of(v);
+    s->ticks = st->soft_interrupts + st->exceptions == d->traps_at_tick ? s->ticks + 1 : 0;
+    d->traps_at_tick = st->soft_interrupts + st->exceptions;
+    if (s->ticks >= PROMOTE_AT) {
+        s->direct = true;
+        s->shorts = 0;
+    }
+}
+
+static void note_direct(struct vcpu *v, uint64_t cycles)
+{
+    struct direct *d = v->vm->direct;
+    struct space_score *s = score_of(v);
+
+    if (d->mode != USER_EXEC_AUTO)
+        return;
+    if (cycles >= d->short_cycles) {
+        s->shorts = 0;
+    } else if (++s->shorts >= DEMOTE_AT) {
+        s->direct = false;
+        s->ticks = 0;
+    }
+}
+
+static void interpret(struct vcpu *v)
+{
+    interp_run_one(v);
+}
+
+static void take_page_fault(struct vcpu *v, unsigned view)
+{
+    unsigned access = GMEM_USER | (v->exit.err & PFERR_W ? GMEM_WRITE : 0) | (v->exit.err & PFERR_I ? GMEM_FETCH : 0);
+    struct fault f;
+
+    switch (mmu_fill(v, view, v->exit.cr2, access, &f)) {
+    case FILL_MAPPED:
+        break;
+    case FILL_TRUE:
+        vcpu_deliver_fault(v, &f);
+        break;
+    default:
+        interpret(v);
+        break;
+    }
+}
+
+/* INT n at insn_eip; the gate may refuse it. */
+static void take_soft_int(struct vcpu *v, uint8_t vec, uint32_t insn_eip, uint32_t next_eip)
+{
+    struct fault f;
+
+    v->eip = insn_eip;
+    if (!vcpu_soft_int(v, vec, next_eip, &f))
+        vcpu_deliver_fault(v, &f);
+}
+
+static void take_fault(struct vcpu *v, unsigned view)
+{
+    struct fault f = { .vec = (uint8_t)v->exit.vec };
+
+    switch (v->exit.vec) {
+    case VEC_PF:
+        take_page_fault(v, view);
+        break;
+    case VEC_BP: /* INT3; the world reports the address of the instruction */
+        take_soft_int(v, VEC_BP, v->exit.tca, v->exit.tca + 1);
+        break;
+    case VEC_DE:
+    case VEC_BR:
+    case VEC_MF:
+    case VEC_XM:
+        vcpu_deliver_fault(v, &f);
+        break;
+    default: /* privileged or sensitive, a segment load, INTO, #UD by a hidden feature, a limit: the interpreter knows */
+        interpret(v);
+        break;
+    }
 }
 
 void direct_run(struct vcpu *v)
 {
-    (void)v;
-}
+    struct vm *vm = v->vm;
 
-void direct_note_translated(struct vcpu *v, unsigned entered_cpl)
-{
-    (void)v;
-    (void)entered_cpl;
+    while (!vm->stop && !v->attention && direct_wanted(v)) {
+        unsigned view = mmu_user_view(v);
+        uint64_t t = io_rdtsc();
+
+        vm->stats->direct_runs++;
+        world_enter_direct(v, view);
+        t = io_rdtsc() - t;
+        vm->stats->cycles_direct += t;
+        TRACE_EV(vm->trace, direct, v->eip, v->exit.kind, v->exit.vec);
+        switch (v->exit.kind) {
+        case EXIT_FAULT:
+            note_direct(v, t);
+            take_fault(v, view);
+            break;
+        case EXIT_SOFTINT:
+            note_direct(v, t);
+            take_soft_int(v, (uint8_t)v->exit.vec, v->eip - 2, v->eip);
+            break;
+        default: /* attention, or the VM is stopped */
+            return;
+        }
+    }
 }

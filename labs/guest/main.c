@@ -57,13 +57,12 @@ const char *text_find_word(const char *text, const char *word)
     return NULL;
 }
 
-/* The boot information lies in low memory, which is still mapped where it was at this time. */
+/* The boot information lies in low memory; boot.S mapped the first 4 MiB at KERNEL_BASE too. */
 static uint32_t read_boot_info(uint32_t magic, uint32_t address)
 {
     const struct multiboot_info *info = physical_pointer(address);
     uint32_t bytes = LEAST_MEMORY;
 
-    /* Only the first 4 MiB are mapped yet. */
     if (magic != MULTIBOOT_MAGIC || address > (4u << 20) - sizeof *info)
         return bytes;
     if (info->flags & INFO_MEMORY)

@@ -82,9 +82,11 @@ static void take_registers(struct native_ctx *c, const ucontext_t *uc)
     __builtin_memcpy(c->fx, uc->uc_mcontext.fpregs, 512);
 }
 
+/* The stub on the way out counts: a single-step trap may come that late. */
 static bool in_guest(const ucontext_t *uc)
 {
-    return (uint16_t)uc->uc_mcontext.gregs[REG_CSGSFS] != SEL_CODE64;
+    return (uint16_t)uc->uc_mcontext.gregs[REG_CSGSFS] != SEL_CODE64 ||
+           (uint64_t)uc->uc_mcontext.gregs[REG_RIP] >> 32 == 0;
 }
 
 static void leave(ucontext_t *uc)

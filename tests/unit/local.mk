@@ -31,6 +31,13 @@ UNIT_TESTS += %reldir%/base_trace_vm
 %canon_reldir%_base_trace_vm_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_base_trace_vm_LDADD = $(MON_LIBS)
 
+UNIT_TESTS += %reldir%/shadowmmu_model
+%canon_reldir%_shadowmmu_model_SOURCES = %reldir%/shadowmmu_model.c tests/fake/world_map.h tests/fake/world_map.c
+%canon_reldir%_shadowmmu_model_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_shadowmmu_model_CFLAGS = $(unit_cflags)
+%canon_reldir%_shadowmmu_model_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_shadowmmu_model_LDADD = $(MON_LIBS)
+
 # The process world, with a monitor_main() of the test's own.  AddressSanitizer
 # keeps its shadow below 4 GiB, where this world wants the guest.
 if !SANITIZERS

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Lock-step checking (--check): the interpreter against translated code.
+ *
+ * Before a TU is entered the interpreter runs it on trial: registers are
+ * noted after each instruction, memory writes go to an undo log and are then
+ * taken back.  When the translation comes out at an instruction boundary,
+ * registers, defined flags and all bytes written must be what the trial
+ * said; the first difference ends the VM with both states.  Instructions
+ * that are interpreted anyway, whose result varies (RDTSC), or that touch the
+ * FPU, which a trial can't take back, end the trial early.  While checking,
+ * TUs are not chained.
+ */
+#include "base/assert.h"
+#include "base/fmt.h"
+#include "base/undo.h"
+#include "bt/bt_priv.h"
+#include "cpu/interp.h"
+
+struct step {
+    uint32_t gpr[8], eip, eflags;
+};
+
+struct check {
+    const struct tu *tu;
+    unsigned steps;                     /* predicted; state[0..steps] */
+    uint32_t undefined;                 /* flags that may differ, after each step */
+    struct step state[TU_MAX_INSNS + 1];
+    uint32_t mask[TU_MAX_INSNS + 1];
+    struct undo undo;
+    uint64_t compared;
+};
+
+void check_init(struct vm *vm)
+{
+    struct bt *bt = vm->bt;
+
+    if (!bt->opt.check)
+        return;
+    bt->check = arena_alloc(&vm->arena, sizeof *bt->check, 64);
+    bt->opt.no_chain = bt->opt.no_indirect = bt->opt.no_return_cache = 1;
+}
+
+void check_forget(struct bt *bt)
+{
+    if (bt->check)
+        bt->check->tu = NULL;
+}
+
+static void note_state(struct check *c, const struct vcpu *v, uint32_t undefined)
+{
+    struct step *s = &c->state[c->steps];
+
+    memcpy(s->gpr, v->gpr, sizeof s->gpr);
+    s->eip = v->eip;
+    s->eflags = v->eflags;
+    c->mask[c->steps] = EFLAGS_ARITH & ~undefined;
+}
+
+/* May the interpreter try this instruction and take it back? */
+static bool can_try(const struct bt_insn *in)
+{
+    return in->len && !in->varies && !in->needs && in->cls != CL_INTERP && in->cls != CL_INTERP_END;
+}
+
+static bool try_step(struct vcpu *v, struct check *c, const struct tu *t, unsigned i, uint32_t *undefined)
+{
+    struct bt *bt = v->vm->bt;
+    gpn_t gpn = t->gpn[0];
+    gla_t gla = t->cs_base + v->eip;
+    struct bt_insn in;
+    struct fault f;
+
+    if (t->gpn[1] != NO_GPN)
+        return false;
+    world_fence_begin(v->vm);
+    bt_decode(&bt->decoder, phys_hva(v->vm, gpn_to_gpa(gpn)) + page_offset(gla),
+              PAGE_SIZE - page_offset(gla) < 15 ? PAGE_SIZE - page_offset(gla) : 15, &in);
+    world_fence_end(v->vm);
+    if (!can_try(&in))
+        return false;
+    c->undo.step = (uint8_t)i;
+    if (interp_step(v, &f) != INTERP_OK)
+        return false;
+    if (v->eip == t->eip + t->insn_off[i] && in.rep)
+        return false; /* REP cut short */
+    *undefined |= in.undefined;
+    return true;
+}
+
+void check_predict(struct vcpu *v, const struct tu *t)
+{
+    struct bt *bt = v->vm->bt;
+    struct check *c = bt->check;
+    struct vcpu saved;
+    uint32_t undefined = 0;
+
+    if (!c)
+        return;
+    saved = *v;
+    c->tu = t;
+    c->steps = 0;
+    c->undo.n = 0;
+    c->undo.overflow = false;
+    note_state(c, v, 0);
+    v->vm->undo = &c->undo;
+    for (unsigned i = 0; i < t->ninsns && try_step(v, c, t, i, &undefined); i++) {
+        c->steps++;
+        note_state(c, v, undefined);
+    }
+    v->vm->undo = NULL;
+    ASSERT(!c->undo.overflow);
+    undo_roll_back(&c->undo);
+    saved.attention = v->attention;
+    *v = saved;
+}
+
+static bool memory_agrees(const struct check *c, unsigned steps, const struct undo_record **bad)
+{
+    for (uint32_t i = 0; i < c->undo.n; i++) {
+        const struct undo_record *r = &c->undo.rec[i];
+        bool later = false;
+
+        if (r->step >= steps)
+            continue;
+        for (uint32_t j = i + 1; j < c->undo.n && !later; j++) {
+            const struct undo_record *o = &c->undo.rec[j];
+
+            later = o->step < steps && o->hva < r->hva + r->len && r->hva < o->hva + o->len;
+        }
+        if (!later && memcmp(r->hva, r->bytes, r->len)) {
+            *bad = r;
+            return false;
+        }
+    }
+    return true;
+}
+
+static const char *const gpr_names[8] = {
+#define GPR(upper, lower) #lower,
+    GPR_LIST(GPR)
+#undef GPR
+};
+
+static void diverged(struct vcpu *v, const struct check *c, unsigned steps, const char *what, uint32_t is,
+                     uint32_t should)
+{
+    vm_stop(v->vm, VM_STOP_DIVERGED, "check: TU at %#x after %u of %u instructions: %s is %#x, interpreter says %#x",
+            c->state[0].eip, steps, c->tu->ninsns, what, is, should);
+}
+
+void check_compare(struct vcpu *v, unsigned steps)
+{
+    struct check *c = v->vm->bt->check;
+    const struct undo_record *bad = NULL;
+    const struct step *s;
+
+    if (!c || !c->tu)
+        return;
+    if (steps == CHECK_WHOLE_TU)
+        steps = c->tu->ninsns;
+    if (steps > c->steps) {
+        c->tu = NULL;
+        return;
+    }
+    s = &c->state[steps];
+    c->compared++;
+    for (unsigned r = 0; r < 8; r++)
+        if (v->gpr[r] != s->gpr[r])
+            diverged(v, c, steps, gpr_names[r], v->gpr[r], s->gpr[r]);
+    if (v->eip != s->eip)
+        diverged(v, c, steps, "eip", v->eip, s->eip);
+    if ((v->eflags ^ s->eflags) & (c->mask[steps] | EFLAGS_IF | EFLAGS_DF))
+        diverged(v, c, steps, "eflags", v->eflags, s->eflags);
+    if (!memory_agrees(c, steps, &bad))
+        diverged(v, c, steps, "memory", get32(bad->hva), get32(bad->bytes));
+    c->tu = NULL;
+}

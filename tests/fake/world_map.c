@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* See the header. Runs of pages must lie inside RAM and inside the view; anything else ends the test. */
+#include "tests/fake/world_map.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "shadowmmu/mmu.h"
+
+#define ARENA_SIZE (24u << 20)
+
+struct fake_world fake_world;
+
+void bug_at(const char *file, int line, const char *what)
+{
+    fprintf(stderr, "%s:%d: BUG: %s\n", file, line, what);
+    abort();
+}
+
+struct vm *fake_vm_new(uint64_t ram_size)
+{
+    struct vm *vm = calloc(1, sizeof *vm);
+    struct vcpu *v = calloc(1, sizeof *v);
+
+    vm->ram = calloc(1, ram_size);
+    vm->ram_size = ram_size;
+    vm->stats = calloc(1, sizeof *vm->stats);
+    vm->trace = calloc(1, sizeof *vm->trace);
+    vm->vcpu = v;
+    v->vm = vm;
+    arena_init(&vm->arena, malloc(ARENA_SIZE), ARENA_SIZE);
+    for (unsigned i = 0; i < FAKE_VIEWS; i++) {
+        free(fake_world.page[i]);
+        fake_world.page[i] = calloc(1u << 20, sizeof *fake_world.page[i]);
+    }
+    return vm;
+}
+
+const struct fake_page *fake_mapping(unsigned view, gla_t gla)
+{
+    return &fake_world.page[view][gla >> PAGE_SHIFT];
+}
+
+static void range_check(unsigned view, gla_t gla, uint32_t npages)
+{
+    uint64_t end = gla + (uint64_t)npages * PAGE_SIZE;
+
+    ASSERT(view <= fake_world.direct_views && view < FAKE_VIEWS);
+    ASSERT(!(gla & PAGE_MASK) && npages);
+    ASSERT(gla >= fake_world.min_gla);
+    ASSERT(end <= (view ? 1ull << 32 : WIN_BASE));
+}
+
+static bool fails(void)
+{
+    if (!fake_world.fail_next)
+        return false;
+    fake_world.fail_next--;
+    return true;
+}
+
+bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npages, unsigned prot)
+{
+    range_check(view, gla, npages);
+    ASSERT(gpa + (gpa_t)npages * PAGE_SIZE <= vm->ram_size);
+    if (fails())
+        return false;
+    fake_world.maps++;
+    fake_world.pages_mapped += npages;
+    for (uint32_t i = 0; i < npages; i++)
+        fake_world.page[view][(gla >> PAGE_SHIFT) + i] =
+            (struct fake_page){.gpn = gpa_to_gpn(gpa) + i, .mapped = 1, .prot = (uint8_t)prot};
+    return true;
+}
+
+bool world_protect(struct vm *vm, unsigned view, gla_t gla, uint32_t npages, unsigned prot)
+{
+    (void)vm;
+    range_check(view, gla, npages);
+    if (fails())
+        return false;
+    fake_world.protects++;
+    for (uint32_t i = 0; i < npages; i++) {
+        struct fake_page *page = &fake_world.page[view][(gla >> PAGE_SHIFT) + i];
+
+        ASSERT(page->mapped);
+        page->prot = (uint8_t)prot;
+    }
+    return true;
+}
+
+bool world_unmap(struct vm *vm, unsigned view, gla_t gla, uint32_t npages)
+{
+    (void)vm;
+    range_check(view, gla, npages);
+    fake_world.unmaps++;
+    memset(&fake_world.page[view][gla >> PAGE_SHIFT], 0, npages * sizeof(struct fake_page));
+    return true;
+}
+
+unsigned world_direct_views(struct vm *vm)
+{
+    (void)vm;
+    return fake_world.direct_views;
+}
+
+gla_t world_min_gla(struct vm *vm)
+{
+    (void)vm;
+    return fake_world.min_gla;
+}
+
+void bt_code_written(struct vm *vm, gpa_t gpa, uint32_t len)
+{
+    fake_world.code_writes++;
+    fake_world.code_gpa = gpa;
+    fake_world.code_len = len;
+    memcpy(fake_world.code_seen, vm->ram + gpa, len < 8 ? len : 8);
+    mmu_untrace(vm, gpa_to_gpn(gpa));
+}

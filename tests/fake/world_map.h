@@ -1,0 +1,40 @@
+/*
+ * A world that only maps: world_map(), world_protect() and world_unmap() write
+ * a model page table per view, which tests read back.
+ *
+ * World: unit tests.  Owner: static, one VM a process.  fail_next makes that many of
+ * the next maps and protects fail.  bt_code_written() is here too: it records its calls
+ * and lifts the trace.
+ */
+#ifndef FAKE_WORLD_MAP_H
+#define FAKE_WORLD_MAP_H
+
+#include "world/world.h"
+
+#define FAKE_VIEWS 4u
+
+struct fake_page {
+    gpn_t gpn;
+    uint8_t mapped, prot;
+};
+
+struct fake_world {
+    struct fake_page *page[FAKE_VIEWS]; /* 2^20 each */
+    unsigned direct_views;              /* what world_direct_views() says; < FAKE_VIEWS */
+    gla_t min_gla;
+    unsigned fail_next;
+    unsigned maps, protects, unmaps;
+    uint64_t pages_mapped;
+    unsigned code_writes;               /* calls of bt_code_written() */
+    gpa_t code_gpa;
+    uint32_t code_len;
+    uint8_t code_seen[8];               /* the bytes that it found there */
+};
+
+extern struct fake_world fake_world;
+
+/* A VM with RAM, arena, stats and a trace ring; call mmu_init() after setting fake_world. */
+struct vm *fake_vm_new(uint64_t ram_size);
+const struct fake_page *fake_mapping(unsigned view, gla_t gla);
+
+#endif
