@@ -153,6 +153,9 @@ struct bt {
     uint32_t recent[64], nrecent; /* eips of TUs entered from the monitor */
     uint32_t seg_state;      /* what world_seg_sync() was last called for */
     gla_t seg_limit;
+    bool prefill;            /* a true page fault was delivered: */
+    gla_t prefill_gla;       /*   at this address */
+    uint32_t prefill_eip;    /*   by this instruction; when it runs again its page is likely there */
     struct check *check;     /* lock-step checking, or NULL */
     uint32_t chain_from;     /* exit that asked for the next lookup: tu << 1 | exit, or NO_EXIT */
 };

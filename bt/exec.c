@@ -180,6 +180,10 @@ static enum next next_tu(struct vcpu *v, tca_t *tca)
     uint32_t mode;
 
     take_tlb_events(v);
+    if (unlikely(bt->prefill && v->eip == bt->prefill_eip)) {
+        bt->prefill = false;
+        mmu_prefill(v, VIEW_KERNEL, bt->prefill_gla);
+    }
     mode = bt_mode(v);
     take_context(v, mode);
     t = take_segments(v, mode) ? find_or_make(v, mode, &f) : NULL;
@@ -306,6 +310,9 @@ static enum next take_page_fault(struct vcpu *v, tca_t *tca)
             BUG("page fault outside translated instructions");
         bt_unplant(v->vm->bt);
         check_compare(v, n);
+        v->vm->bt->prefill = true;
+        v->vm->bt->prefill_gla = e.cr2;
+        v->vm->bt->prefill_eip = v->eip;
         vcpu_deliver_fault(v, &f);
         return NEXT_LOOKUP;
     default:

@@ -194,6 +194,29 @@ static void code_page_note(struct bt *bt, gla_t gla, gpn_t gpn)
     }
 }
 
+/* Twelve bytes a record, so that the reader can list guest code beside its translation. */
+static void trace_bytes(struct vm *vm, enum trace_event event, const uint8_t *bytes, unsigned len)
+{
+    for (unsigned i = 0; i < len; i += 12) {
+        uint32_t w[3] = { 0, 0, 0 };
+
+        memcpy(w, bytes + i, len - i < 12 ? len - i : 12);
+        trace_write(vm->trace, event, w[0], w[1], w[2]);
+    }
+}
+
+static void trace_tu(struct vm *vm, const struct tu *t)
+{
+    uint32_t off = page_offset(t->cs_base + t->eip);
+    uint32_t here = t->len < PAGE_SIZE - off ? t->len : PAGE_SIZE - off;
+
+    TRACE_EV(vm->trace, tu, t->eip, t->tca, t->len | t->tc_len << 16);
+    if (TRACE_ON(vm->trace, tu_guest))
+        trace_bytes(vm, TRACE_tu_guest, phys_hva(vm, gpn_to_gpa(t->gpn[0])) + off, here);
+    if (TRACE_ON(vm->trace, tu_host))
+        trace_bytes(vm, TRACE_tu_host, tc_hva(vm->bt, t->tca), t->tc_len);
+}
+
 /* The TU's code, map and fields are complete: make it findable. */
 void tu_publish(struct vm *vm, struct tu *t)
 {
@@ -222,7 +245,7 @@ void tu_publish(struct vm *vm, struct tu *t)
     vm->stats->tu_insns += t->ninsns;
     vm->stats->tu_live++;
     vm->stats->tc_bytes = bt->tc_next - bt->tc_start;
-    TRACE_EV(vm->trace, tu, t->eip, t->tca, t->len | t->tc_len << 16);
+    trace_tu(vm, t);
 }
 
 struct tu *tu_at(struct bt *bt, tca_t tca)

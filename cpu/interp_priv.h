@@ -145,7 +145,7 @@ struct fpmem {
 struct fpmem fpmem_x87(const struct insn *in);
 struct fpmem fpmem_simd(const struct insn *in);
 
-/* interp_gather.c: vector forms that touch memory element by element. */
+/* interp_vecmem.c: vector forms that touch memory element by element. */
 bool insn_is_elementwise(const struct insn *in);
 bool exec_elementwise(struct exec *x);
 bool exec_maskmov(struct exec *x);

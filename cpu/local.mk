@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libmonitor_a_SOURCES += \
     %reldir%/control.h \
+    %reldir%/exception.c \
     %reldir%/exception.h \
     %reldir%/far.c \
     %reldir%/fpnative.h \
@@ -13,6 +14,8 @@ libmonitor_a_SOURCES += \
     %reldir%/interp_bits.c \
     %reldir%/interp_debug.c \
     %reldir%/interp_flow.c \
+    %reldir%/interp_fpmem.c \
+    %reldir%/interp_fpu.c \
     %reldir%/interp_io.c \
     %reldir%/interp_muldiv.c \
     %reldir%/interp_priv.h \
@@ -20,10 +23,13 @@ libmonitor_a_SOURCES += \
     %reldir%/interp_stack.c \
     %reldir%/interp_string.c \
     %reldir%/interp_system.c \
+    %reldir%/interp_vecmem.c \
     %reldir%/io.h \
+    %reldir%/iret.c \
     %reldir%/segment.c \
     %reldir%/segment.h \
     %reldir%/stack.c \
+    %reldir%/taskswitch.c \
     %reldir%/transfer.h \
     %reldir%/vcpu.h \
     %reldir%/x86.h

@@ -94,7 +94,7 @@ uint64_t trace_drain(struct trace_out *t, struct trace_ring *ring)
         for (uint64_t i = 0; i < n; i++)
             batch[i] = ring->rec[(tail + i) & (TRACE_RECORDS - 1)];
         uint64_t head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
-        uint64_t lost = head > tail + TRACE_RECORDS ? head - tail - TRACE_RECORDS : 0;
+        uint64_t lost = head - tail > TRACE_RECORDS ? head - tail - TRACE_RECORDS : 0;
         if (lost) {
             if (t->file)
                 fprintf(t->file, "... %" PRIu64 " records lost\n", lost);

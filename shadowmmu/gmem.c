@@ -110,7 +110,7 @@ static bool page_translate(struct vcpu *v, gla_t gla, unsigned access, struct pl
 static bool access_translate(struct vcpu *v, gla_t gla, unsigned len, unsigned access, struct place *place,
                              struct fault *f)
 {
-    unsigned n = (page_offset(gla) + len + PAGE_SIZE - 1) / PAGE_SIZE;
+    unsigned n = len ? (page_offset(gla) + len + PAGE_SIZE - 1) / PAGE_SIZE : 0;
 
     ASSERT(len <= GMEM_MAX);
     for (unsigned i = 0; i < n; i++)
@@ -237,5 +237,5 @@ bool gmem_probe(struct vcpu *v, gla_t gla, unsigned len, unsigned access, struct
 {
     struct place place[GMEM_MAX / PAGE_SIZE + 1];
 
-    return !len || access_translate(v, gla, len, access, place, f);
+    return access_translate(v, gla, len, access, place, f);
 }

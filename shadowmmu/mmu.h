@@ -88,8 +88,9 @@ void bt_code_written(struct vm *vm, gpa_t gpa, uint32_t len);
  */
 struct mmu_gens {
     uint32_t user;    /* CR3 load, INVLPG of anything, mode change */
-    uint32_t global;  /* mapping of a page that held kernel code may have changed: mode change, PGE toggle,
-                         CR3 load without PGE or for non-global pages, INVLPG in a supervisor page that bt asked about */
+    uint32_t global;  /* mapping of a page that held kernel code has changed, as found by a mode change, CR3
+                         load or INVLPG. Counts pages seen by mmu_walk() or gmem_*() with GMEM_FETCH and without
+                         GMEM_USER, and by mmu_peek(), since they last changed. */
 };
 const struct mmu_gens *mmu_gens(const struct vm *vm);
 

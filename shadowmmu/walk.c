@@ -204,8 +204,7 @@ bool mmu_peek(struct vcpu *v, gla_t gla, struct walk *w)
         walk_result(v, gla, &p, w);
     else
         return false;
-    if (v->cpl < 3)
-        code_note(v, gla);
+    code_note(v, gla); /* the translator asks so after the pages of its code */
     return true;
 }
 

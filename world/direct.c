@@ -40,6 +40,9 @@ struct direct {
     uint64_t user_traps;     /* traps by user code ever; tells whether a tick interrupted pure computing */
     uint64_t traps_at_tick;
     uint32_t mode;           /* enum user_exec */
+    bool prefill;            /* a true page fault was delivered at this address, by this instruction */
+    gla_t prefill_gla;
+    uint32_t prefill_eip;
 };
 
 void direct_init(struct vm *vm)
@@ -121,12 +124,16 @@ static void interpret(struct vcpu *v)
 static void take_page_fault(struct vcpu *v, unsigned view)
 {
     unsigned access = GMEM_USER | (v->exit.err & PFERR_W ? GMEM_WRITE : 0) | (v->exit.err & PFERR_I ? GMEM_FETCH : 0);
+    struct direct *d = v->vm->direct;
     struct fault f;
 
     switch (mmu_fill(v, view, v->exit.cr2, access, &f)) {
     case FILL_MAPPED:
         break;
     case FILL_TRUE:
+        d->prefill = true;
+        d->prefill_gla = v->exit.cr2;
+        d->prefill_eip = v->eip;
         vcpu_deliver_fault(v, &f);
         break;
     default:
@@ -171,11 +178,16 @@ static void take_fault(struct vcpu *v, unsigned view)
 void direct_run(struct vcpu *v)
 {
     struct vm *vm = v->vm;
+    struct direct *d = vm->direct;
 
     while (!vm->stop && !v->attention && direct_wanted(v)) {
         unsigned view = mmu_user_view(v);
         uint64_t t = io_rdtsc();
 
+        if (d->prefill && v->eip == d->prefill_eip) {
+            d->prefill = false;
+            mmu_prefill(v, view, d->prefill_gla);
+        }
         vm->stats->direct_runs++;
         world_enter_direct(v, view);
         t = io_rdtsc() - t;

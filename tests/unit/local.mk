@@ -31,6 +31,48 @@ UNIT_TESTS += %reldir%/base_trace_vm
 %canon_reldir%_base_trace_vm_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_base_trace_vm_LDADD = $(MON_LIBS)
 
+UNIT_TESTS += %reldir%/host_console
+%canon_reldir%_host_console_SOURCES = %reldir%/host_console.c
+%canon_reldir%_host_console_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_host_console_CFLAGS = $(unit_cflags)
+%canon_reldir%_host_console_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_host_console_LDADD = $(HOST_LIBS)
+
+UNIT_TESTS += %reldir%/host_loaders
+%canon_reldir%_host_loaders_SOURCES = %reldir%/host_loaders.c
+%canon_reldir%_host_loaders_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_host_loaders_CFLAGS = $(unit_cflags)
+%canon_reldir%_host_loaders_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_host_loaders_LDADD = $(HOST_LIBS)
+
+UNIT_TESTS += %reldir%/host_options
+%canon_reldir%_host_options_SOURCES = %reldir%/host_options.c
+%canon_reldir%_host_options_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_host_options_CFLAGS = $(unit_cflags)
+%canon_reldir%_host_options_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_host_options_LDADD = $(HOST_LIBS)
+
+UNIT_TESTS += %reldir%/host_report
+%canon_reldir%_host_report_SOURCES = %reldir%/host_report.c
+%canon_reldir%_host_report_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_host_report_CFLAGS = $(unit_cflags)
+%canon_reldir%_host_report_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_host_report_LDADD = $(HOST_LIBS)
+
+UNIT_TESTS += %reldir%/shadowmmu_fill
+%canon_reldir%_shadowmmu_fill_SOURCES = %reldir%/shadowmmu_fill.c tests/fake/world_map.h tests/fake/world_map.c
+%canon_reldir%_shadowmmu_fill_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_shadowmmu_fill_CFLAGS = $(unit_cflags)
+%canon_reldir%_shadowmmu_fill_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_shadowmmu_fill_LDADD = $(MON_LIBS)
+
+UNIT_TESTS += %reldir%/shadowmmu_gmem
+%canon_reldir%_shadowmmu_gmem_SOURCES = %reldir%/shadowmmu_gmem.c tests/fake/world_map.h tests/fake/world_map.c
+%canon_reldir%_shadowmmu_gmem_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_shadowmmu_gmem_CFLAGS = $(unit_cflags)
+%canon_reldir%_shadowmmu_gmem_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_shadowmmu_gmem_LDADD = $(MON_LIBS)
+
 UNIT_TESTS += %reldir%/shadowmmu_model
 %canon_reldir%_shadowmmu_model_SOURCES = %reldir%/shadowmmu_model.c tests/fake/world_map.h tests/fake/world_map.c
 %canon_reldir%_shadowmmu_model_CPPFLAGS = $(unit_cppflags)

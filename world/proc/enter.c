@@ -136,6 +136,24 @@ __attribute__((naked, noreturn)) void proc_leave_guest(struct vcpu *v __attribut
             : VCPU_OFFSETS);
 }
 
+__attribute__((naked)) bool proc_xrstor_checked(const void *area __attribute__((unused)),
+                                                uint32_t mask_lo __attribute__((unused)),
+                                                uint32_t mask_hi __attribute__((unused)))
+{
+    __asm__("mov %esi, %eax\n"
+            ".globl proc_xrstor_insn\n"
+            ".hidden proc_xrstor_insn\n"
+            "proc_xrstor_insn:\n\t"
+            "xrstor64 (%rdi)\n\t"
+            "mov $1, %eax\n\t"
+            "ret\n"
+            ".globl proc_xrstor_refused\n"
+            ".hidden proc_xrstor_refused\n"
+            "proc_xrstor_refused:\n\t"
+            "xor %eax, %eax\n\t"
+            "ret");
+}
+
 /* 41 FF A7 disp32: jmp *disp(%r15). */
 void proc_stub_init(uint8_t *page)
 {

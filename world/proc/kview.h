@@ -44,7 +44,7 @@ struct proc_clock {
     uint64_t alarm;                 /* what the timer is set to, guest ns */
 };
 
-struct uview;
+struct uviews;
 
 struct world {
     struct vm *vm;
@@ -74,7 +74,7 @@ struct world {
     bool has_xsavec;
 
     /* User views. */
-    struct uview *uview;
+    struct uviews *u;
     unsigned uviews;
 };
 
@@ -107,6 +107,9 @@ extern const char proc_enter_crit[], proc_enter_crit_end[], proc_enter_abort[] _
 void proc_enter(struct vcpu *v, tca_t tca);
 void proc_exit_entry(void);
 __attribute__((noreturn)) void proc_leave_guest(struct vcpu *v, void *fpstate, uint32_t mask_lo, uint32_t mask_hi);
+/* XRSTOR from memory that a guest may have forged: false if the CPU refused it. */
+bool proc_xrstor_checked(const void *area, uint32_t mask_lo, uint32_t mask_hi);
+extern const char proc_xrstor_insn[], proc_xrstor_refused[] __attribute__((visibility("hidden")));
 /* Build the window's stub page at `page`. */
 void proc_stub_init(uint8_t *page);
 

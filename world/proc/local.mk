@@ -14,6 +14,7 @@ libmonproc_a_SOURCES += \
     %reldir%/sigframe.h \
     %reldir%/signal.c \
     %reldir%/sys.h \
+    %reldir%/ustub.c \
     %reldir%/uview.c \
     %reldir%/uview.h
 

@@ -45,7 +45,8 @@ struct fpstate_sw {
     uint32_t xstate_size, pad[7];
 };
 
-enum { SIG_ILL = 4, SIG_TRAP = 5, SIG_BUS = 7, SIG_FPE = 8, SIG_USR1 = 10, SIG_SEGV = 11, SIG_ALRM = 14, SIG_SYS = 31 };
+enum { SIG_ILL = 4, SIG_TRAP = 5, SIG_BUS = 7, SIG_FPE = 8, SIG_USR1 = 10, SIG_SEGV = 11, SIG_ALRM = 14,
+       SIG_CHLD = 17, SIG_SYS = 31 };
 
 /* A selector with the table bit set comes from the LDT: guest code runs. */
 static inline bool sig_from_guest(const struct sig_context *mc) { return mc->cs & 4; }

@@ -8,7 +8,7 @@
  * proc_enter(): 1 us cheaper than rt_sigreturn.  That is sound because nothing is masked while a handler runs
  * (SA_NODEFER, empty sa_mask), and because the next signal starts at the top of the signal stack again.
  *
- * SIGALRM (the alarm) and SIGUSR1 (the VMX's kick) are asynchronous.  In guest code they end the run; in the
+ * SIGALRM (the alarm), SIGUSR1 (the VMX's kick) and SIGCHLD (a user view died) are asynchronous.  In guest code they end the run; in the
  * monitor they set v->attention, which the entry code tests; between that test and the guest's first instruction they
  * send the entry code back.
  *
@@ -16,6 +16,7 @@
  */
 #include "world/proc/kview.h"
 #include "world/proc/sigframe.h"
+#include "world/proc/uview.h"
 
 #include "base/assert.h"
 #include "base/fmt.h"
@@ -73,11 +74,15 @@ void proc_signal_sync(int sig, void *info_, void *context)
 {
     struct world *w = world_of_stack();
     const struct sig_info *info = info_;
-    const struct sig_context *mc = &((struct sig_ucontext *)context)->mc;
+    struct sig_context *mc = &((struct sig_ucontext *)context)->mc;
     struct vcpu *v = w->entered;
 
-    if (!sig_from_guest(mc) || !v)
-        monitor_fault(w, sig, info, mc);
+    if (!sig_from_guest(mc) || !v) {
+        if (mc->ip != (uint64_t)proc_xrstor_insn)
+            monitor_fault(w, sig, info, mc);
+        mc->ip = (uint64_t)proc_xrstor_refused;
+        return;
+    }
     gpr_save(v, mc);
     v->exit.kind = EXIT_FAULT;
     v->exit.tca = (uint32_t)mc->ip;
@@ -105,11 +110,14 @@ void proc_signal_async(int sig, void *info, void *context)
     (void)info;
     if (sig == SIG_ALRM)
         w->clock.alarm = UINT64_MAX;
-    if (!v || !w->vm->vcpu) {
-        if (w->vm->vcpu)
-            w->vm->vcpu->attention = 1;
+    if (w->uviews && sig == SIG_CHLD)
+        uview_died(w);
+    else if (w->uviews)
+        uview_kick(w);
+    if (w->vm->vcpu)
+        w->vm->vcpu->attention = 1;
+    if (!v)
         return;
-    }
     v->attention = 1;
     if (sig_from_guest(mc)) {
         gpr_save(v, mc);

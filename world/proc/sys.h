@@ -12,7 +12,8 @@
 enum {
     SYS_NR_mmap = 9, SYS_NR_mprotect = 10, SYS_NR_munmap = 11, SYS_NR_rt_sigreturn = 15, SYS_NR_madvise = 28,
     SYS_NR_modify_ldt = 154, SYS_NR_arch_prctl = 158, SYS_NR_futex = 202, SYS_NR_restart_syscall = 219,
-    SYS_NR_timer_settime = 223, SYS_NR_clock_gettime = 228, SYS_NR_exit_group = 231,
+    SYS_NR_timer_settime = 223, SYS_NR_clock_gettime = 228, SYS_NR_exit_group = 231, SYS_NR_tgkill = 234,
+    SYS_NR_rt_tgsigqueueinfo = 297,
 };
 
 enum { SYS_EPERM = 1, SYS_EINTR = 4, SYS_EAGAIN = 11, SYS_ENOMEM = 12, SYS_EINVAL = 22, SYS_ETIMEDOUT = 110 };
