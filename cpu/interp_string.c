@@ -76,8 +76,9 @@ static bool one_cmps(struct exec *x, unsigned size)
 {
     uint32_t a = 0, b = 0, step = step_of(x, size);
 
-    if (!mem_load(x, x->in.seg, addr_reg(x, REG_ESI), &a, size) ||
-        !mem_load(x, SEG_ES, addr_reg(x, REG_EDI), &b, size))
+    /* The order decides which of two faults is seen; CPUs look at ES:EDI first. */
+    if (!mem_load(x, SEG_ES, addr_reg(x, REG_EDI), &b, size) ||
+        !mem_load(x, x->in.seg, addr_reg(x, REG_ESI), &a, size))
         return false;
     alu(x->v, 7, size, a, b);
     addr_add(x, REG_ESI, step);

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libmonitor_a_SOURCES += \
+    %reldir%/control.c \
     %reldir%/control.h \
+    %reldir%/cpuid.c \
+    %reldir%/cpuid.h \
     %reldir%/exception.c \
     %reldir%/exception.h \
     %reldir%/far.c \
@@ -26,10 +29,12 @@ libmonitor_a_SOURCES += \
     %reldir%/interp_vecmem.c \
     %reldir%/io.h \
     %reldir%/iret.c \
+    %reldir%/msr.c \
     %reldir%/segment.c \
     %reldir%/segment.h \
     %reldir%/stack.c \
     %reldir%/taskswitch.c \
     %reldir%/transfer.h \
+    %reldir%/vcpu.c \
     %reldir%/vcpu.h \
     %reldir%/x86.h

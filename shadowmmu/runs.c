@@ -219,12 +219,10 @@ struct span {
     uint32_t first, end;
 };
 
-static void span_flush(struct vm *vm, struct view *view, struct span *span)
+static void span_unmap(struct vm *vm, struct view *view, struct span *span)
 {
     uint32_t n = span->end - span->first;
 
-    if (!span->end)
-        return;
     if (view->kind != KIND_CODE) {
         vm->stats->shadow_unmaps++;
         view->runs++;
@@ -233,6 +231,12 @@ static void span_flush(struct vm *vm, struct view *view, struct span *span)
             vm_stop(vm, VM_STOP_HOST, "mmu: the host refuses to unmap %#x", page_gla(span->first));
     }
     *span = (struct span){0};
+}
+
+static inline void span_flush(struct vm *vm, struct view *view, struct span *span)
+{
+    if (span->end)
+        span_unmap(vm, view, span);
 }
 
 static void span_add(struct span *span, uint32_t page, uint32_t n)

@@ -2,7 +2,7 @@
 #
 # Unit tests speak TAP (Criterion's own output), scripts answer by exit status
 # (77 = skipped).
-TEST_EXTENSIONS = .sh
+TEST_EXTENSIONS = .sh .elf
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' CRITERION_OUTPUTS=tap:- ASAN_OPTIONS=detect_leaks=0 \
     $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 AM_LOG_DRIVER_FLAGS = --ignore-exit

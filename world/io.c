@@ -71,3 +71,8 @@ void console_rx(struct vm *vm)
     }
     __atomic_store_n(&x->rx_tail, tail, __ATOMIC_SEQ_CST);
 }
+
+void io_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    __asm__ volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3]) : "0"(leaf), "2"(subleaf));
+}

@@ -162,7 +162,7 @@ bool i8259_masked(const struct i8259 *p, unsigned irq)
     return c->imr >> (irq & 7) & 1 || (c != m && m->imr & BIT(CASCADE));
 }
 
-/* The slave's part of an INTA cycle: its vector; *irq is left alone if it was spurious. */
+/* The slave's part of an INTA cycle: its vector; *irq is -1 if it was spurious. */
 static uint8_t slave_inta(struct i8259 *p, int *irq)
 {
     struct i8259_chip *s = &p->chip[1];

@@ -334,7 +334,7 @@ static void undo_delivery(struct outcome *o, struct vcpu *v)
 static enum outcome_kind run_loop(struct vcpu *v, const struct seq *s, struct fault *f)
 {
     uint32_t end = s->start[s->ngroups];
-    bool has_tail = s->place + s->code_len + 8 <= CODE_SIZE;
+    bool has_tail = s->place + s->code_len + (s->code16 ? 8 : 7) <= CODE_SIZE;
 
     for (unsigned i = 0; i < MAX_STEPS; i++) {
         if (v->eip == end && has_tail && v->seg[SEG_CS].sel == s->init.sel[SEG_CS])

@@ -122,7 +122,7 @@ void seq_generate(struct seq *s, uint64_t seed, unsigned features)
     else if (chance(&q, 80))
         s->place = 0x1000 - rnd(&q, size); /* across the two code pages */
     else
-        s->place = 0x2000 - rnd(&q, size); /* off the end of the code */
+        s->place = 0x1fff - rnd(&q, size - 1); /* off the end of the code */
     seq_assemble(s);
 }
 

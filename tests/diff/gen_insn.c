@@ -431,7 +431,8 @@ void put_special(struct gen *q)
         put(q, 0x9c);
     } else if (kind < 5) {
         uint32_t image = (uint32_t)rnd64(&q->rng);
-        image &= q->features & FEAT_SYSTEM ? ~(EFLAGS_TF | EFLAGS_AC | EFLAGS_TF << 16) : POPF_SAFE | POPF_SAFE << 16;
+        image &= q->features & FEAT_SYSTEM ? ~0u : POPF_SAFE | POPF_SAFE << 16;
+        image &= ~(EFLAGS_AC | EFLAGS_TF | EFLAGS_TF << 16);
         put(q, 0x68);
         put_n(q, image, q->code32 ? 4 : 2);
         q->g->main_at = q->g->len;

@@ -39,6 +39,15 @@ static uint32_t undefined_flags(const struct seq *s, const struct outcome *o)
     return 0;
 }
 
+/* A fault between the PUSHF and the POPF that sort out undefined flags: their image is on the stack. */
+static bool inside_fixer(const struct seq *s, const struct outcome *o)
+{
+    uint32_t offset;
+    const struct group *g = o->kind == OUT_FAULT ? group_at(s, o->s.eip, &offset) : NULL;
+
+    return g && g->undef && offset > g->main_at;
+}
+
 /* Instruction and data pointers and the last opcode are not compared: no model keeps them. */
 static bool fx_equal(const uint8_t *a, const uint8_t *b)
 {
@@ -50,6 +59,25 @@ static bool fx_equal(const uint8_t *a, const uint8_t *b)
     return memcmp(a + 160, b + 160, 128) == 0;
 }
 
+/*
+ * What a faulting instruction that makes several accesses has done before is
+ * the CPU's affair, as long as it can be restarted: PUSHA, POPA and ENTER.
+ */
+enum { KEEP_REGS = 1, KEEP_MEMORY = 2 };
+
+static unsigned unspecified_by_fault(const struct seq *s, const struct outcome *o)
+{
+    uint32_t offset;
+    const struct group *g = o->kind == OUT_FAULT ? group_at(s, o->s.eip, &offset) : NULL;
+
+    if (!g || offset != g->main_at)
+        return 0;
+    const uint8_t *p = g->bytes + offset;
+    while (*p == 0x66 || *p == 0x67 || *p == 0xf2 || *p == 0xf3 || (*p & 0xe7) == 0x26 || (*p & 0xfe) == 0x64)
+        p++;
+    return *p == 0x61 ? KEEP_REGS : *p == 0x60 || *p == 0xc8 ? KEEP_MEMORY : 0;
+}
+
 bool outcome_equal(const struct seq *s, const struct outcome *a, const struct outcome *b)
 {
     uint32_t mask = ~(undefined_flags(s, a) | NEVER_COMPARED);
@@ -58,12 +86,15 @@ bool outcome_equal(const struct seq *s, const struct outcome *a, const struct ou
         return false;
     if (a->kind == OUT_FAULT && (a->vec != b->vec || a->err != b->err || (a->vec == VEC_PF && a->cr2 != b->cr2)))
         return false;
-    if (memcmp(a->s.gpr, b->s.gpr, sizeof a->s.gpr) != 0 || a->s.eip != b->s.eip ||
+    unsigned keep = unspecified_by_fault(s, a);
+    if (!(keep & KEEP_REGS) && memcmp(a->s.gpr, b->s.gpr, sizeof a->s.gpr) != 0)
+        return false;
+    if (a->s.gpr[4] != b->s.gpr[4] || a->s.eip != b->s.eip ||
         memcmp(a->s.sel, b->s.sel, sizeof a->s.sel) != 0 || ((a->s.eflags ^ b->s.eflags) & mask))
         return false;
     if (s->fp && !fx_equal(a->s.fx, b->s.fx))
         return false;
-    return memcmp(a->mem, b->mem, sizeof *a->mem) == 0;
+    return (keep & KEEP_MEMORY) || inside_fixer(s, a) || memcmp(a->mem, b->mem, sizeof *a->mem) == 0;
 }
 
 static bool disassemble(const struct seq *s, const uint8_t *bytes, size_t len, uint32_t at, char *buf, size_t size,

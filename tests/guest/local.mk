@@ -1,1 +1,33 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The self-checking guests: one C file each, with the runtime rt.*.  Each runs in
+# every way of executing it (run-guest), and its own lines are the test results.
+rt_headers = \
+    %reldir%/rt.h \
+    %reldir%/rt.ld
+rt_sources = \
+    %reldir%/rt.S \
+    %reldir%/rt.c
+test_guest_sources = \
+    %reldir%/faults.c
+test_guests = \
+    %reldir%/faults.elf
+
+dist_check_SCRIPTS += %reldir%/run-guest
+EXTRA_DIST += $(rt_headers) $(rt_sources) $(test_guest_sources)
+CLEANFILES += $(test_guests)
+
+%reldir%/%.elf: %reldir%/%.c $(rt_sources) $(rt_headers)
+	@$(MKDIR_P) $(@D)
+	$(AM_V_CCLD)$(CC) $(guest_cflags) $(guest_ldflags) -I$(top_srcdir)/%reldir% \
+	    -T $(top_srcdir)/%reldir%/rt.ld -o $@ $< $(rt_sources:%=$(top_srcdir)/%)
+
+ELF_LOG_DRIVER = $(LOG_DRIVER)
+AM_ELF_LOG_DRIVER_FLAGS = --ignore-exit
+ELF_LOG_COMPILER = $(SHELL) $(top_srcdir)/%reldir%/run-guest
+if GUESTS
+if !SANITIZERS
+check_DATA += $(test_guests)
+TESTS += $(test_guests)
+endif
+endif

@@ -84,6 +84,39 @@ Test(world_proc, segments) { expect_done("segments"); }
 Test(world_proc, clock) { expect_done("clock"); }
 Test(world_proc, reset) { expect_done("reset"); }
 
+Test(world_proc, direct) { expect_done("direct"); }
+Test(world_proc, direct_segments) { expect_done("directseg"); }
+Test(world_proc, direct_attention) { expect_done("directatt"); }
+Test(world_proc, direct_storm) { expect_done("directstorm"); }
+Test(world_proc, direct_fpu) { expect_done("directfpu"); }
+
+/* User code in 64-bit mode gets nothing, and ends its VM. */
+static void expect_escape(const char *scenario, const char *how)
+{
+    struct result r = run(scenario);
+
+    cr_assert(r.cross->stopped == VM_STOP_UNSUPPORTED && strstr(r.cross->stop_msg, how), "%s: stop %u: %s", scenario,
+              r.cross->stopped, r.cross->stop_msg);
+}
+
+Test(world_proc, escapes)
+{
+    expect_escape("escfault", "code segment");
+    expect_escape("escgetpid", "code segment");
+    expect_escape("escmmap", "code segment");
+    expect_escape("escspin", "code segment");
+    expect_escape("esctouch", "code segment");
+}
+
+Test(world_proc, direct_timing)
+{
+    struct result r = run("directtime");
+    uint32_t *t = (uint32_t *)r.cross->dump;
+
+    cr_assert(r.cross->stopped == VM_STOP_EXIT, "%s", r.cross->stop_msg);
+    fprintf(stderr, "cycles: direct int 0x80 %u, fault %u, with a map %u\n", t[0], t[1], t[2]);
+}
+
 Test(world_proc, timing)
 {
     struct result r = run("timing");

@@ -7,32 +7,14 @@
  * this file is compiled with the monitor's flags and the Criterion half is world_proc.c.
  */
 
+#include "tests/unit/world_proc_monitor.h"
+
 #include "base/assert.h"
 #include "base/fmt.h"
-#include "world/cross.h"
-#include "world/world.h"
-
-#define CHECK(cond)                                                                          \
-    do {                                                                                     \
-        if (!(cond)) {                                                                       \
-            vm_stop(vm, VM_STOP_DIVERGED, "line %d: %s (kind %u tca %#x vec %u err %#x cr2 %#x)", __LINE__, #cond, \
-                    vm->vcpu->exit.kind, vm->vcpu->exit.tca, vm->vcpu->exit.vec, vm->vcpu->exit.err,       \
-                    vm->vcpu->exit.cr2);                                                     \
-            return;                                                                          \
-        }                                                                                    \
-    } while (0)
 
 int vcpu_dump(const struct vcpu *v, char *buf, size_t size)
 {
     return fmt(buf, size, "eax %#x\n", v->gpr[0]);
-}
-
-static uint64_t tsc(void)
-{
-    uint32_t lo, hi;
-
-    __asm__ volatile("lfence; rdtsc" : "=a"(lo), "=d"(hi));
-    return (uint64_t)hi << 32 | lo;
 }
 
 /* Code goes to the start of the TC; a callout with `arg` ends it. */
@@ -68,8 +50,10 @@ static void put_callout(struct code *c, uint32_t arg)
 
 static struct seg flat(uint16_t extra)
 {
-    return (struct seg){ .sel = 0x10, .attr = SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_RW | SEG_ATTR_A | SEG_ATTR_DB | extra,
-                         .limit = 0xffffffff };
+    struct seg s = seg_flat_data();
+
+    s.attr |= extra;
+    return s;
 }
 
 static void segs_flat(struct vcpu *v)
@@ -77,21 +61,6 @@ static void segs_flat(struct vcpu *v)
     for (unsigned i = 0; i < SEG_COUNT; i++)
         v->seg[i] = flat(0);
     v->hsel_dirty = 0xff;
-}
-
-#define REGS_SET(v)                                       \
-    do {                                                  \
-        for (unsigned i_ = 0; i_ < 8; i_++)               \
-            (v)->gpr[i_] = 0x11111111u * (i_ + 1);        \
-        (v)->hflags = EFLAGS_CF | EFLAGS_OF | EFLAGS_DF;  \
-    } while (0)
-
-static bool regs_are(struct vcpu *v)
-{
-    for (unsigned i = 0; i < 8; i++)
-        if (v->gpr[i] != 0x11111111u * (i + 1))
-            return false;
-    return (v->hflags & EFLAGS_LIVE) == (EFLAGS_CF | EFLAGS_OF | EFLAGS_DF) && !(v->hflags & EFLAGS_RF);
 }
 
 static void run_callout(struct vm *vm)
@@ -450,7 +419,10 @@ static const struct scenario {
     { "callout", run_callout }, { "faults", run_faults }, { "attention", run_attention }, { "storm", run_storm },
     { "fpu", run_fpu }, { "segments", run_segments }, { "clock", run_clock }, { "timing", run_timing },
     { "bug", run_bug }, { "crash", run_crash }, { "syscall", run_syscall }, { "int80", run_int80 },
-    { "reset", run_reset },
+    { "reset", run_reset }, { "direct", run_direct }, { "directseg", run_direct_segments },
+    { "directatt", run_direct_attention }, { "directstorm", run_direct_storm }, { "directfpu", run_direct_fpu },
+    { "directtime", run_direct_timing }, { "escfault", run_escape_fault }, { "escgetpid", run_escape_getpid },
+    { "escmmap", run_escape_mmap }, { "escspin", run_escape_spin }, { "esctouch", run_escape_touch },
 };
 
 void monitor_main(struct vm *vm)

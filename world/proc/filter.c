@@ -6,6 +6,8 @@
  * through the 32-bit or x32 interfaces, is turned into SIGSYS and so into a clear message.  A process that gets past the
  * monitor has guest RAM, its own memory, and nothing to talk to.
  *
+ * A user view runs hostile code directly: what it may do for free is waiting, waking and returning from signals.
+ *
  * World: hosted.
  */
 #include "world/proc/filter.h"
@@ -22,7 +24,6 @@
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, field))
 #define RETURN(action) BPF_STMT(BPF_RET | BPF_K, (action))
-#define ALLOW_NR(nr) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), RETURN(SECCOMP_RET_ALLOW)
 
 static int caps_drop(void)
 {
@@ -68,26 +69,79 @@ static int filter_install(struct sock_filter *code, unsigned short n)
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) ? -errno : 0;
 }
 
-int sandbox_filter_kernel(void)
-{
-    struct sock_filter code[] = {
-        LOAD(arch),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
-        RETURN(SECCOMP_RET_TRAP),
-        LOAD(nr),
-        ALLOW_NR(SYS_mmap),
-        ALLOW_NR(SYS_munmap),
-        ALLOW_NR(SYS_mprotect),
-        ALLOW_NR(SYS_futex),
-        ALLOW_NR(SYS_timer_settime),
-        ALLOW_NR(SYS_clock_gettime),
-        ALLOW_NR(SYS_modify_ldt),
-        ALLOW_NR(SYS_madvise),
-        ALLOW_NR(SYS_rt_sigreturn),
-        ALLOW_NR(SYS_restart_syscall),
-        ALLOW_NR(SYS_exit_group),
-        RETURN(SECCOMP_RET_TRAP),
-    };
+static void put(struct sock_filter *code, unsigned *n, struct sock_filter insn) { code[(*n)++] = insn; }
 
-    return filter_install(code, sizeof code / sizeof code[0]);
+/* If the number is nr, answer by what follows; else go on behind it (skip instructions further). */
+static void put_unless(struct sock_filter *code, unsigned *n, uint32_t nr, uint8_t skip)
+{
+    put(code, n, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, skip));
+}
+
+static void put_arch(struct sock_filter *code, unsigned *n)
+{
+    put(code, n, (struct sock_filter)LOAD(arch));
+    put(code, n, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0));
+    put(code, n, (struct sock_filter)RETURN(SECCOMP_RET_TRAP));
+    put(code, n, (struct sock_filter)LOAD(nr));
+}
+
+static void put_allowed(struct sock_filter *code, unsigned *n, const uint32_t *nrs, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        put_unless(code, n, nrs[i], 1);
+        put(code, n, (struct sock_filter)RETURN(SECCOMP_RET_ALLOW));
+    }
+}
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+int sandbox_filter_kernel(const int *pids, unsigned npids)
+{
+    static const uint32_t free_nrs[] = { SYS_futex, SYS_mmap, SYS_munmap, SYS_mprotect, SYS_timer_settime,
+                                         SYS_clock_gettime, SYS_modify_ldt, SYS_madvise, SYS_rt_sigreturn,
+                                         SYS_restart_syscall, SYS_exit_group };
+    struct sock_filter code[64];
+    unsigned n = 0;
+
+    if (npids > 8)
+        return -EINVAL;
+    put_arch(code, &n);
+    put_allowed(code, &n, free_nrs, COUNT(free_nrs));
+    put(code, &n, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 1, 0));
+    put_unless(code, &n, SYS_rt_tgsigqueueinfo, (uint8_t)(1 + 2 * npids));
+    put(code, &n, (struct sock_filter)LOAD(args[0]));
+    for (unsigned i = 0; i < npids; i++) {
+        put_unless(code, &n, (uint32_t)pids[i], 1);
+        put(code, &n, (struct sock_filter)RETURN(SECCOMP_RET_ALLOW));
+    }
+    put(code, &n, (struct sock_filter)RETURN(SECCOMP_RET_TRAP));
+    return filter_install(code, (unsigned short)n);
+}
+
+/* The upper half of argument i must be `want`. */
+static void put_cookie(struct sock_filter *code, unsigned *n, unsigned i, uint32_t want)
+{
+    uint32_t off = (uint32_t)(offsetof(struct seccomp_data, args) + 8 * i + 4);
+
+    put(code, n, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, off));
+    put(code, n, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, want, 1, 0));
+    put(code, n, (struct sock_filter)RETURN(SECCOMP_RET_TRAP));
+}
+
+int sandbox_filter_user(const uint32_t cookie[2])
+{
+    static const uint32_t free_nrs[] = { SYS_futex, SYS_rt_sigreturn, SYS_restart_syscall };
+    static const uint32_t guarded[] = { SYS_mmap, SYS_munmap, SYS_mprotect, SYS_modify_ldt };
+    struct sock_filter code[64];
+    unsigned n = 0;
+
+    put_arch(code, &n);
+    put_allowed(code, &n, free_nrs, COUNT(free_nrs));
+    for (unsigned i = 0; i < COUNT(guarded); i++)
+        put(code, &n, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, guarded[i], (uint8_t)(COUNT(guarded) - i), 0));
+    put(code, &n, (struct sock_filter)RETURN(SECCOMP_RET_TRAP));
+    put_cookie(code, &n, 3, cookie[0]);
+    put_cookie(code, &n, 4, cookie[1]);
+    put(code, &n, (struct sock_filter)RETURN(SECCOMP_RET_ALLOW));
+    return filter_install(code, (unsigned short)n);
 }

@@ -20,4 +20,6 @@ libmonproc_a_SOURCES += \
 
 btvmm_SOURCES += \
     %reldir%/filter.c \
-    %reldir%/start.c
+    %reldir%/start.c \
+    %reldir%/ustart.c \
+    %reldir%/ustart.c

@@ -29,6 +29,7 @@
 
 #include "world/proc/filter.h"
 #include "world/proc/kview.h"
+#include "world/proc/uview.h"
 
 #define HWCAP2_FSGSBASE_BIT 2u /* AT_HWCAP2: user code may use RDFSBASE and friends */
 #define FOUR_GIB (1ul << 32)
@@ -160,10 +161,10 @@ static int vm_make(struct world *w)
 static int signals_make(struct world *w, uint8_t *block)
 {
     static const int sync[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS };
-    static const int async[] = { SIGALRM, SIGUSR1 };
+    static const int async[] = { SIGALRM, SIGUSR1, SIGCHLD };
     static const int ignored[] = { SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGPIPE, SIGUSR2 };
     stack_t alt = { .ss_sp = block + STACK_SIG_OFF, .ss_size = STACK_SIG_SIZE };
-    struct sigaction sa = { .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+    struct sigaction sa = { .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_NOCLDSTOP };
     struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
 
     sigemptyset(&sa.sa_mask);
@@ -210,12 +211,23 @@ __attribute__((noreturn)) static void switch_stack(struct world *w, uint8_t *blo
     __builtin_unreachable();
 }
 
+/* Direct execution is wanted, and in the order of things: before anything of the kernel view exists. */
+static int user_views_build(struct world *w)
+{
+    const struct cross_config *c = &w->cross->config;
+
+    return uviews_make(w, c->user_exec == USER_EXEC_TRANSLATE ? 0 : UVIEWS_MAX, c->host_cpuid_faulting);
+}
+
 static int kernel_view_build(struct world *w, const char **what)
 {
+    int pids[UVIEWS_MAX];
     uint8_t *block;
     int err;
 
     if (*what = "an empty low 4 GiB", (err = low_memory_check(w)))
+        return err;
+    if (*what = "user views", (err = user_views_build(w)))
         return err;
     if (*what = "the window", (err = window_make(w)))
         return err;
@@ -231,7 +243,10 @@ static int kernel_view_build(struct world *w, const char **what)
         return err;
     if (*what = "the sandbox", (err = sandbox_drop((int[]){ w->ram_fd, w->win_fd }, 2)))
         return err;
-    if (*what = "the system call filter", (err = sandbox_filter_kernel()))
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* again: changed credentials can clear it */
+    for (unsigned i = 0; i < w->uviews; i++)
+        pids[i] = w->u->view[i].pid;
+    if (*what = "the system call filter", (err = sandbox_filter_kernel(pids, w->uviews)))
         return err;
     switch_stack(w, block);
 }

@@ -23,7 +23,7 @@
 #include "cpu/gmem.h"
 #include "cpu/segment.h"
 
-#define ORDER_TIMEOUT_NS 2000000000ll
+#define ORDER_TIMEOUT_S 2
 #define ARCH_I386 0x40000003u /* AUDIT_ARCH_I386 */
 #define DESC_BIG BIT(0) /* user_desc flags: seg_32bit, read_exec_only, limit_in_pages, useable */
 #define DESC_RDONLY BIT(3)
@@ -108,12 +108,10 @@ static bool orders_failed(struct world *w, struct uview *u)
 static void orders_flush(struct world *w, struct uview *u)
 {
     struct sys_timespec until;
-    uint64_t deadline = rdtsc();
 
     orders_send(w, u, true);
     sys3(SYS_NR_clock_gettime, SYS_CLOCK_MONOTONIC, (long)&until, 0);
-    until.sec += 2;
-    (void)deadline;
+    until.sec += ORDER_TIMEOUT_S;
     while (w->vm->stop == VM_RUNNING) {
         uint64_t seen = u->x->ack;
         if (seen == u->ack || orders_failed(w, u))

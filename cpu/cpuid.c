@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * CPUID (SDM vol. 2 CPUID): what the virtual processor says of itself.
+ *
+ * Two models.  "btvmm32" is a fixed machine: an in-order family 6 model 28
+ * with SSE2.  That signature is chosen for what kernels conclude from it:
+ * it has no speculative execution, so they leave out page table isolation and
+ * retpolines, which cost a binary translator dearly; its TSC runs at a constant
+ * rate.  "host" shows the host's vendor, family and those of its features that a
+ * 32-bit guest can use; every word passes a mask, so a feature that nobody has
+ * thought of is hidden.
+ *
+ * Leaf 15h gives the TSC's rate as crystal * EBX / EAX.  The ratio is made of
+ * the smallest power of two that brings the "crystal" below 2^32 Hz, so the
+ * product is exact but for rounding by that power.  With an invariant TSC
+ * (80000007h) and TSC_ADJUST, guests use it as their clock without calibration
+ * or watchdog.
+ *
+ * A basic leaf beyond the highest gives zeros.
+ */
+#include "cpu/cpuid.h"
+#include "cpu/gmem.h"
+#include "cpu/io.h"
+#include "world/cross.h"
+
+enum { EAX, EBX, ECX, EDX };
+
+#define LEAF_BASIC_MAX 0x15u
+#define LEAF_EXT_MAX 0x80000008u
+#define LEAF_HYPERVISOR 0x40000000u
+
+/* --- feature words --- */
+
+/* Leaf 1 EDX: FPU DE PSE TSC MSR PAE CX8 PGE CMOV PAT CLFSH MMX FXSR SSE SSE2 SS. */
+#define LEAF1_EDX (BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(15) | BIT(16) | \
+                   BIT(19) | BIT(23) | BIT(24) | BIT(25) | BIT(26) | BIT(27))
+#define LEAF1_ECX_HYPERVISOR BIT(31)
+#define LEAF1_ECX_XSAVE BIT(26)
+#define LEAF1_ECX_OSXSAVE BIT(27)
+/* SSE3 PCLMULQDQ SSSE3 FMA SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND. */
+#define LEAF1_ECX_HOST (BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | \
+                        BIT(26) | BIT(28) | BIT(29) | BIT(30))
+
+#define LEAF7_EBX_TSC_ADJUST BIT(1)
+/* BMI1 AVX2 FDP_EXCPTN_ONLY BMI2 ERMS no-FCS/FDS AVX512F DQ RDSEED ADX IFMA CLFLUSHOPT CLWB PF ER CD SHA BW VL. */
+#define LEAF7_EBX_HOST (BIT(3) | BIT(5) | BIT(6) | BIT(8) | BIT(9) | BIT(13) | BIT(16) | BIT(17) | BIT(18) | \
+                        BIT(19) | BIT(21) | BIT(23) | BIT(24) | BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(30) | \
+                        BIT(31))
+/* PREFETCHWT1 VBMI VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ. */
+#define LEAF7_ECX_HOST (BIT(0) | BIT(1) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) | BIT(12) | BIT(14))
+/* 4VNNIW 4FMAPS FSRM VP2INTERSECT AVX512_FP16. */
+#define LEAF7_EDX_HOST (BIT(2) | BIT(3) | BIT(4) | BIT(8) | BIT(23))
+/* Subleaf 1 EAX: AVX_VNNI AVX512_BF16 and the fast short string operations. */
+#define LEAF7_1_EAX_HOST (BIT(4) | BIT(5) | BIT(10) | BIT(11) | BIT(12))
+/* Leaf D.1 EAX: XSAVEOPT XSAVEC XGETBV-with-ECX-1; XSAVES is supervisor state. */
+#define LEAFD_1_EAX_HOST (BIT(0) | BIT(1) | BIT(2))
+/* x87 SSE AVX and the three of AVX-512. */
+#define XCR0_HOST 0xe7u
+
+#define EXT1_EDX_NX BIT(20)
+/* ABM SSE4A MISALIGNSSE 3DNOWPREFETCH XOP FMA4 TBM. */
+#define EXT1_ECX_HOST (BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21))
+/* MMXEXT 3DNOWEXT 3DNOW, and (AMD) the copies of leaf 1. */
+#define EXT1_EDX_HOST (BIT(22) | BIT(30) | BIT(31))
+#define EXT1_EDX_COPIES (LEAF1_EDX & 0x0183f3ffu & ~(BIT(19) | BIT(20)))
+#define EXT7_EDX_INVARIANT_TSC BIT(8)
+
+#define CR4_COMMON (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT)
+
+/* --- models --- */
+
+static const struct cpuid_model models[] = {
+    {.name = "btvmm32", .signature = 0x000106ca, .cr4 = CR4_COMMON},
+    {.name = "host", .host = true, .cr4 = CR4_COMMON},
+};
+
+static bool name_equal(const char *a, const char *b)
+{
+    while (*a && *a == *b)
+        a++, b++;
+    return *a == *b;
+}
+
+const struct cpuid_model *cpuid_model_find(const char *name)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(models); i++)
+        if (name_equal(models[i].name, name))
+            return &models[i];
+    return NULL;
+}
+
+const char *cpuid_model_name(const struct cpuid_model *m)
+{
+    return m->name;
+}
+
+bool cpuid_has_nx(const struct vcpu *v)
+{
+    return v->vm->cross && v->vm->cross->config.host_has_nx;
+}
+
+bool cpuid_has_edx(const struct vcpu *v, unsigned bit)
+{
+    (void)v; /* the same in every model */
+    return LEAF1_EDX >> bit & 1;
+}
+
+/* The host's leaf, zeros when it is beyond the host's highest. */
+static void host_leaf(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    uint32_t max[4];
+
+    io_host_cpuid(leaf & 0x80000000, 0, max);
+    if (leaf <= max[EAX])
+        io_host_cpuid(leaf, subleaf, out);
+}
+
+/* --- leaves common to both --- */
+
+static void leaf_text(uint32_t *out, const char *text, unsigned words)
+{
+    memcpy(out, text, 4 * words);
+}
+
+static void leaf_vendor(const struct cpuid_model *m, uint32_t out[4])
+{
+    if (m->host) {
+        io_host_cpuid(0, 0, out);
+    } else {
+        leaf_text(out + EBX, "Genu", 1);
+        leaf_text(out + EDX, "ineI", 1);
+        leaf_text(out + ECX, "ntel", 1);
+    }
+    out[EAX] = LEAF_BASIC_MAX;
+}
+
+static void leaf_features(struct vcpu *v, const struct cpuid_model *m, uint32_t out[4])
+{
+    uint32_t host[4] = {0, 0, 0, 0};
+
+    if (m->host)
+        host_leaf(1, 0, host);
+    out[EAX] = m->signature ? m->signature : host[EAX];
+    out[EBX] = 1u << 16 | 8u << 8; /* one logical processor, 64-byte CLFLUSH lines, APIC ID 0 */
+    out[ECX] = (m->host ? host[ECX] & LEAF1_ECX_HOST : 0) | LEAF1_ECX_HYPERVISOR;
+    if ((out[ECX] & LEAF1_ECX_XSAVE) && (v->cr4 & CR4_OSXSAVE))
+        out[ECX] |= LEAF1_ECX_OSXSAVE;
+    out[EDX] = LEAF1_EDX;
+}
+
+static void leaf_extended7(const struct cpuid_model *m, uint32_t subleaf, uint32_t out[4])
+{
+    uint32_t host[4] = {0, 0, 0, 0};
+
+    if (m->host)
+        host_leaf(7, subleaf, host);
+    if (subleaf == 0) {
+        out[EAX] = host[EAX] != 0;
+        out[EBX] = (host[EBX] & LEAF7_EBX_HOST) | LEAF7_EBX_TSC_ADJUST;
+        out[ECX] = host[ECX] & LEAF7_ECX_HOST;
+        out[EDX] = host[EDX] & LEAF7_EDX_HOST;
+    } else if (subleaf == 1) {
+        out[EAX] = host[EAX] & LEAF7_1_EAX_HOST;
+    }
+}
+
+static void leaf_tsc(const struct vcpu *v, uint32_t out[4])
+{
+    uint64_t hz = v->vm->cross ? v->vm->cross->config.tsc_hz : 0;
+    uint32_t ratio = 1;
+
+    if (!hz)
+        return;
+    while (hz / ratio > 0xffffffffu)
+        ratio *= 2;
+    out[EAX] = 1;
+    out[EBX] = ratio;
+    out[ECX] = (uint32_t)(hz / ratio);
+}
+
+/* --- caches --- */
+
+/* Leaf 4 EAX: type (1 data, 2 instruction, 3 unified), level, self-initializing. */
+#define CACHE_EAX(type, level) ((type) | (level) << 5 | 1u << 8)
+#define CACHE_EBX(ways, line) (((ways) - 1) << 22 | ((line) - 1))
+
+static const uint32_t cache_leaves[][3] = {
+    {CACHE_EAX(1u, 1u), CACHE_EBX(8u, 64u), 63},   /* 32 KiB */
+    {CACHE_EAX(2u, 1u), CACHE_EBX(8u, 64u), 63},   /* 32 KiB */
+    {CACHE_EAX(3u, 2u), CACHE_EBX(8u, 64u), 1023}, /* 512 KiB */
+};
+
+static void leaf_caches(const struct cpuid_model *m, uint32_t subleaf, uint32_t out[4])
+{
+    if (m->host) {
+        host_leaf(4, subleaf, out);
+        out[EAX] &= 0x3fff; /* not shared, one core */
+    } else if (subleaf < ARRAY_SIZE(cache_leaves)) {
+        memcpy(out, cache_leaves[subleaf], sizeof(cache_leaves[subleaf]));
+    }
+}
+
+/* --- XSAVE --- */
+
+uint64_t cpuid_xcr0_mask(struct vcpu *v)
+{
+    uint32_t out[4] = {0, 0, 0, 0};
+
+    if (!v->cpuid->host)
+        return 0;
+    host_leaf(1, 0, out);
+    if (!(out[ECX] & LEAF1_ECX_XSAVE) || !(out[ECX] & LEAF1_ECX_OSXSAVE))
+        return 0;
+    host_leaf(0xd, 0, out);
+    return out[EAX] & XCR0_HOST;
+}
+
+/* Size of the standard format for these components (SDM vol. 1 13.4). */
+static uint32_t xsave_area(uint64_t xcr0)
+{
+    uint32_t size = 512 + 64, out[4];
+
+    for (unsigned i = 2; i < 32; i++) {
+        if (!(xcr0 >> i & 1))
+            continue;
+        io_host_cpuid(0xd, i, out);
+        if (out[EBX] + out[EAX] > size)
+            size = out[EBX] + out[EAX];
+    }
+    return size;
+}
+
+static void leaf_xsave(struct vcpu *v, uint32_t subleaf, uint32_t out[4])
+{
+    uint64_t mask = cpuid_xcr0_mask(v);
+    uint32_t host[4] = {0, 0, 0, 0};
+
+    if (!mask)
+        return;
+    if (subleaf == 0) {
+        out[EAX] = (uint32_t)mask;
+        out[EBX] = xsave_area(v->xcr0);
+        out[ECX] = xsave_area(mask);
+        return;
+    }
+    host_leaf(0xd, subleaf, host);
+    if (subleaf == 1) {
+        out[EAX] = host[EAX] & LEAFD_1_EAX_HOST;
+    } else if (subleaf < 32 && (mask >> subleaf & 1)) {
+        out[EAX] = host[EAX];
+        out[EBX] = host[EBX];
+        out[ECX] = host[ECX] & 2; /* alignment in the compacted format */
+    }
+}
+
+/* --- extended leaves --- */
+
+static const char brand[48] = "btvmm virtual CPU, 32 bits";
+
+static void leaf_brand(const struct cpuid_model *m, uint32_t leaf, uint32_t out[4])
+{
+    if (m->host)
+        host_leaf(leaf, 0, out);
+    else
+        leaf_text(out, brand + 16 * (leaf - 0x80000002), 4);
+}
+
+static void leaf_ext_features(const struct vcpu *v, const struct cpuid_model *m, uint32_t out[4])
+{
+    uint32_t host[4] = {0, 0, 0, 0};
+
+    if (m->host)
+        host_leaf(0x80000001, 0, host);
+    out[ECX] = host[ECX] & EXT1_ECX_HOST;
+    out[EDX] = host[EDX] & (EXT1_EDX_HOST | EXT1_EDX_COPIES);
+    if (cpuid_has_nx(v))
+        out[EDX] |= EXT1_EDX_NX;
+}
+
+static void leaf_extended(struct vcpu *v, const struct cpuid_model *m, uint32_t leaf, uint32_t out[4])
+{
+    switch (leaf) {
+    case 0x80000000:
+        out[EAX] = LEAF_EXT_MAX;
+        if (m->host) { /* AMD repeats its vendor here, Intel has zeros */
+            host_leaf(leaf, 0, out);
+            out[EAX] = LEAF_EXT_MAX;
+        }
+        break;
+    case 0x80000001:
+        leaf_ext_features(v, m, out);
+        break;
+    case 0x80000002:
+    case 0x80000003:
+    case 0x80000004:
+        leaf_brand(m, leaf, out);
+        break;
+    case 0x80000005:
+        if (m->host)
+            host_leaf(leaf, 0, out);
+        break;
+    case 0x80000006:
+        if (m->host)
+            host_leaf(leaf, 0, out);
+        else
+            out[ECX] = 512u << 16 | 6u << 12 | 64; /* 512 KiB, 8 ways, 64-byte lines */
+        break;
+    case 0x80000007:
+        out[EDX] = EXT7_EDX_INVARIANT_TSC;
+        break;
+    case 0x80000008:
+        out[EAX] = 32u << 8 | 36; /* linear and physical address widths */
+        break;
+    }
+}
+
+void cpuid_query(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    const struct cpuid_model *m = v->cpuid;
+
+    memset(out, 0, 4 * sizeof(out[0]));
+    switch (leaf) {
+    case 0:
+        leaf_vendor(m, out);
+        break;
+    case 1:
+        leaf_features(v, m, out);
+        break;
+    case 2:
+        out[EAX] = 1;
+        out[EDX] = 0xff; /* "see leaf 4" */
+        break;
+    case 4:
+        leaf_caches(m, subleaf, out);
+        break;
+    case 7:
+        leaf_extended7(m, subleaf, out);
+        break;
+    case 0xd:
+        leaf_xsave(v, subleaf, out);
+        break;
+    case 0x15:
+        leaf_tsc(v, out);
+        break;
+    case LEAF_HYPERVISOR:
+        out[EAX] = LEAF_HYPERVISOR;
+        leaf_text(out + EBX, "btvmm\0\0\0\0\0\0", 3);
+        break;
+    default:
+        if (leaf >= 0x80000000)
+            leaf_extended(v, m, leaf, out);
+    }
+}

@@ -1,0 +1,27 @@
+/*
+ * What a CPUID model consists of, for the files that must ask it cheaply.
+ *
+ * World: monitor, cpu/ only.  A model is a constant table; `cr4` holds the CR4
+ * bits that its features allow (but OSXSAVE, which depends on the host).
+ * No errors.
+ */
+#ifndef CPU_CPUID_H
+#define CPU_CPUID_H
+
+#include "cpu/control.h"
+
+struct cpuid_model {
+    const char *name;
+    bool host;          /* features come from the host, filtered */
+    uint32_t signature; /* leaf 1 EAX; 0 = the host's */
+    uint32_t cr4;
+};
+
+/* The state components that XCR0 may name: 0 when XSAVE is not offered. */
+uint64_t cpuid_xcr0_mask(struct vcpu *v);
+/* Leaf 1 EDX features (bit numbers) that msr.c and control.c depend on. */
+#define CPUID_1_EDX_SEP 11
+#define CPUID_1_EDX_PAT 16
+bool cpuid_has_edx(const struct vcpu *v, unsigned bit);
+
+#endif

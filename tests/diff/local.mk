@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# difftest: random instructions on the real CPU and on our engines.  Runs the
+# host's CPU in compatibility mode at fixed low addresses: not under sanitizers.
+if !SANITIZERS
+check_PROGRAMS += %reldir%/difftest
+%canon_reldir%_difftest_SOURCES = \
+    %reldir%/diff.h \
+    %reldir%/engine_interp.c \
+    %reldir%/forms.def \
+    %reldir%/gen.c \
+    %reldir%/gen.h \
+    %reldir%/gen_insn.c \
+    %reldir%/gen_system.c \
+    %reldir%/main.c \
+    %reldir%/native.c \
+    %reldir%/native.h \
+    %reldir%/native_entry.S \
+    %reldir%/report.c
+%canon_reldir%_difftest_CPPFLAGS = $(AM_CPPFLAGS) -DHOSTED_TEST
+%canon_reldir%_difftest_CFLAGS = $(AM_CFLAGS) -fPIE -fcf-protection=none
+%canon_reldir%_difftest_LDFLAGS = -pie
+%canon_reldir%_difftest_LDADD = libmonhosted.a $(CAPSTONE_LIBS) $(ZYDIS_LIBS)
+endif
