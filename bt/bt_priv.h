@@ -189,6 +189,7 @@ void bt_unplant(struct bt *bt);
 
 /* check.c */
 void check_init(struct vm *vm);
+bool check_covers(const struct bt *bt, const struct tu *t);
 void check_predict(struct vcpu *v, const struct tu *t);
 /* The guest is at an exact boundary behind `steps` instructions of the predicted TU. */
 #define CHECK_WHOLE_TU 0xffu

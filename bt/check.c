@@ -8,14 +8,18 @@
  * registers, defined flags and all bytes written must be what the trial
  * said; the first difference ends the VM with both states.  Instructions
  * that are interpreted anyway, whose result varies (RDTSC), or that touch the
- * FPU, which a trial can't take back, end the trial early.  While checking,
- * TUs are not chained.
+ * FPU, which a trial can't take back, end the trial early.  TUs that
+ * are checked are not chained to nor looked up in the TC.  A TU is tried each of its first CHECK_EACH times and
+ * then every CHECK_EVERYth, or long loops would take hours.
  */
 #include "base/assert.h"
 #include "base/fmt.h"
 #include "base/undo.h"
 #include "bt/bt_priv.h"
 #include "cpu/interp.h"
+
+#define CHECK_EACH 32u
+#define CHECK_EVERY 61u
 
 struct step {
     uint32_t gpr[8], eip, eflags;
@@ -29,6 +33,8 @@ struct check {
     uint32_t mask[TU_MAX_INSNS + 1];
     struct undo undo;
     uint64_t compared;
+    uint32_t runs[TU_MAX];
+    uint32_t flush_count;               /* runs[] belongs to this TC generation */
 };
 
 void check_init(struct vm *vm)
@@ -38,7 +44,12 @@ void check_init(struct vm *vm)
     if (!bt->opt.check)
         return;
     bt->check = arena_alloc(&vm->arena, sizeof *bt->check, 64);
-    bt->opt.no_chain = bt->opt.no_indirect = bt->opt.no_return_cache = 1;
+}
+
+/* TUs that are checked must be entered from the monitor each time. */
+bool check_covers(const struct bt *bt, const struct tu *t)
+{
+    return bt->check && t->eip >= bt->opt.check_from;
 }
 
 void check_forget(struct bt *bt)
@@ -88,6 +99,21 @@ static bool try_step(struct vcpu *v, struct check *c, const struct tu *t, unsign
     return true;
 }
 
+static bool due(struct bt *bt, struct check *c, const struct tu *t)
+{
+    uint32_t runs;
+
+    if (c->flush_count != bt->flush_count) {
+        memset(c->runs, 0, sizeof c->runs);
+        c->flush_count = bt->flush_count;
+    }
+    c->tu = NULL;
+    if (!check_covers(bt, t))
+        return false;
+    runs = c->runs[tu_number(bt, t)]++;
+    return runs < CHECK_EACH || runs % CHECK_EVERY == 0;
+}
+
 void check_predict(struct vcpu *v, const struct tu *t)
 {
     struct bt *bt = v->vm->bt;
@@ -95,7 +121,7 @@ void check_predict(struct vcpu *v, const struct tu *t)
     struct vcpu saved;
     uint32_t undefined = 0;
 
-    if (!c)
+    if (!c || !due(bt, c, t))
         return;
     saved = *v;
     c->tu = t;

@@ -258,7 +258,7 @@ static enum next take_callout(struct vcpu *v, tca_t *tca)
     case CO_EXIT:
         ASSERT(no < bt->ntus && sub < t->nexits);
         v->eip = t->exit[sub].target;
-        check_compare(v, t->ninsns);
+        check_compare(v, CHECK_WHOLE_TU); /* t may be the TU of a landing pad behind the one that was checked */
         bt->chain_from = no << 1 | sub;
         return NEXT_LOOKUP;
     case CO_LOOKUP:

@@ -90,7 +90,7 @@ void lookup_flush(struct bt *bt, unsigned user)
 
 void lookup_insert(struct bt *bt, const struct tu *t)
 {
-    if (!bt->opt.no_indirect)
+    if (!bt->opt.no_indirect && !check_covers(bt, t))
         bt->wd->l2[mode_user(t->mode)][l2_index(t->eip)] = (struct lookup_entry){ t->eip, t->tca };
 }
 
@@ -275,7 +275,7 @@ void tu_chain(struct vm *vm, struct tu *from, unsigned exit, struct tu *to)
     struct bt *bt = vm->bt;
     struct tu_exit *x = &from->exit[exit];
 
-    if (!from->live || !to->live || x->to || to->nochain || bt->opt.no_chain || !x->chainable)
+    if (!from->live || !to->live || x->to || to->nochain || bt->opt.no_chain || check_covers(bt, to) || !x->chainable)
         return;
     x->to = tu_number(bt, to);
     x->next_in = to->in;

@@ -162,19 +162,18 @@ bool exec_int(struct exec *x)
 bool exec_bound(struct exec *x)
 {
     unsigned size = x->in.opsize;
-    uint8_t buf[8];
-    int32_t index, low, high;
+    int32_t index = (int32_t)x->v->gpr[modrm_reg(x)], limit[2];
 
-    if (!mem_load(x, x->in.seg, x->off, buf, 2 * size))
-        return false;
-    if (size == 4) {
-        index = (int32_t)x->v->gpr[modrm_reg(x)];
-        low = (int32_t)get32(buf);
-        high = (int32_t)get32(buf + 4);
-    } else {
-        index = (int16_t)x->v->gpr[modrm_reg(x)];
-        low = (int16_t)get16(buf);
-        high = (int16_t)get16(buf + 2);
+    if (size == 2)
+        index = (int16_t)index;
+    /* The lower bound is tested before the upper one is read: #BR may come before its page fault. */
+    for (unsigned i = 0; i < 2; i++) {
+        uint32_t raw = 0;
+        if (!mem_load(x, x->in.seg, x->off + i * size, &raw, size))
+            return false;
+        limit[i] = size == 2 ? (int16_t)raw : (int32_t)raw;
+        if (i == 0 ? index < limit[0] : index > limit[1])
+            return fault_set(x->f, VEC_BR, false, 0);
     }
-    return (index >= low && index <= high) || fault_set(x->f, VEC_BR, false, 0);
+    return true;
 }

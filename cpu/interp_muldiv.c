@@ -132,9 +132,9 @@ bool exec_aam(struct exec *x)
 
 bool exec_aad(struct exec *x)
 {
-    uint32_t ax = x->v->gpr[REG_EAX], al = (ax + (ax >> 8 & 0xff) * (x->in.imm & 0xff)) & 0xff;
+    uint32_t ax = x->v->gpr[REG_EAX], tens = (ax >> 8 & 0xff) * (x->in.imm & 0xff) & 0xff;
 
-    reg_put(x->v, REG_EAX, 2, al);
-    flags_set(x->v, EFLAGS_ARITH, flags_szp(1, al));
+    /* CF, AF and OF are undefined: CPUs leave them as the addition does. */
+    reg_put(x->v, REG_EAX, 2, alu(x->v, 0, 1, ax & 0xff, tens));
     return true;
 }

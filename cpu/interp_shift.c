@@ -6,27 +6,30 @@
  * The count is taken modulo 32 whatever the operand's width; a count of zero
  * changes no flag.  RCL and RCR go round a register one bit longer than the
  * operand, so 8- and 16-bit counts are taken modulo 9 and 17 again.  OF is
- * defined for a count of one only; for others we compute it by the same rule
- * from the last step, as CPUs do.  A 16-bit SHLD or SHRD by more than 16 is
+ * defined for a count of one only; for others Intel's CPUs give what the first
+ * of the steps would give, and so do we.  A 16-bit SHLD or SHRD by more than 16 is
  * undefined; we shift the destination in again after the source.
  */
 #include "cpu/interp_priv.h"
 
-/* `top`: the operand's bit count. */
-static uint32_t rotate(struct vcpu *v, unsigned op, unsigned top, uint32_t a, unsigned count)
-{
-    uint32_t mask = size_mask(top / 8), r, cf, of;
-    unsigned n = count % top;
+static bool bit_of(uint32_t a, unsigned n) { return a >> n & 1; }
 
-    if (op == 0) {
-        r = n ? (a << n | a >> (top - n)) & mask : a;
-        cf = r & 1;
-        of = (r >> (top - 1) ^ cf) & 1;
-    } else {
-        r = n ? (a >> n | a << (top - n)) & mask : a;
-        cf = r >> (top - 1) & 1;
-        of = (r >> (top - 1) ^ r >> (top - 2)) & 1;
-    }
+/* OF after the first step; `in` is the bit that a shift to the right brings in. */
+static bool overflow(bool right, unsigned top, uint32_t a, bool in)
+{
+    return bit_of(a, top - 1) != (right ? in : bit_of(a, top - 2));
+}
+
+/* `top`: the operand's bit count. */
+static uint32_t rotate(struct vcpu *v, unsigned op, unsigned top, uint32_t a, unsigned count, bool keep_of)
+{
+    uint32_t mask = size_mask(top / 8), r = a;
+    unsigned n = count % top;
+    bool cf, of = keep_of ? v->eflags & EFLAGS_OF : overflow(op, top, a, a & 1);
+
+    if (n)
+        r = (op == 0 ? a << n | a >> (top - n) : a >> n | a << (top - n)) & mask;
+    cf = op == 0 ? r & 1 : bit_of(r, top - 1);
     flags_set(v, EFLAGS_CF | EFLAGS_OF, (cf ? EFLAGS_CF : 0) | (of ? EFLAGS_OF : 0));
     return r;
 }
@@ -36,13 +39,14 @@ static uint32_t rotate_carry(struct vcpu *v, unsigned op, unsigned top, uint32_t
     unsigned width = top + 1, n = count % width;
     uint64_t all = (uint64_t)(v->eflags & EFLAGS_CF) << top | a;
     uint64_t mask = (1ull << width) - 1;
-    uint32_t r, cf, of;
+    bool of = overflow(op == 3, top, a, v->eflags & EFLAGS_CF), cf;
+    uint32_t r;
 
-    if (n)
-        all = (op == 2 ? all << n | all >> (width - n) : all >> n | all << (width - n)) & mask;
+    if (n == 0)
+        return a;
+    all = (op == 2 ? all << n | all >> (width - n) : all >> n | all << (width - n)) & mask;
     r = (uint32_t)all & size_mask(top / 8);
     cf = all >> top & 1;
-    of = op == 2 ? (r >> (top - 1) ^ cf) & 1 : (r >> (top - 1) ^ r >> (top - 2)) & 1;
     flags_set(v, EFLAGS_CF | EFLAGS_OF, (cf ? EFLAGS_CF : 0) | (of ? EFLAGS_OF : 0));
     return r;
 }
@@ -50,22 +54,22 @@ static uint32_t rotate_carry(struct vcpu *v, unsigned op, unsigned top, uint32_t
 static uint32_t shift(struct vcpu *v, unsigned op, unsigned top, uint32_t a, unsigned count)
 {
     unsigned size = top / 8;
-    uint32_t mask = size_mask(size), r, cf, of;
+    uint32_t mask = size_mask(size), r;
+    bool cf, of = false;
     int64_t wide;
 
     if (op == 4 || op == 6) {
         r = (uint32_t)((uint64_t)a << count) & mask;
         cf = (uint64_t)a << count >> top & 1;
-        of = (r >> (top - 1) ^ cf) & 1;
+        of = overflow(false, top, a, false);
     } else if (op == 5) {
         r = a >> count;
         cf = a >> (count - 1) & 1;
-        of = (a >> (count - 1)) >> (top - 1) & 1;
+        of = overflow(true, top, a, false);
     } else {
         wide = (int64_t)(a & size_sign(size) ? a | ~(uint64_t)mask : a);
         r = (uint32_t)(wide >> count) & mask;
         cf = wide >> (count - 1) & 1;
-        of = 0;
     }
     flags_set(v, EFLAGS_ARITH, flags_szp(size, r) | (cf ? EFLAGS_CF : 0) | (of ? EFLAGS_OF : 0));
     return r;
@@ -85,7 +89,8 @@ bool exec_group2(struct exec *x)
         return false;
     if (count == 0)
         return !x->in.mem || rm_put(x, size, a);
-    r = op < 2 ? rotate(x->v, op, top, a, count)
+    /* ROL and ROR by an immediate other than 1 leave OF alone, on the CPUs tried. */
+    r = op < 2 ? rotate(x->v, op, top, a, count, x->in.opcode < 0xd0 && count != 1)
                : op < 4 ? rotate_carry(x->v, op, top, a, count) : shift(x->v, op, top, a, count);
     if (rm_put(x, size, r))
         return true;
@@ -98,8 +103,9 @@ bool exec_shld(struct exec *x)
 {
     unsigned size = x->in.opsize, top = size * 8, count;
     bool right = x->in.opcode & 8;
-    uint32_t dst, src = reg_get(x->v, modrm_reg(x), size), r, cf, old = x->v->eflags;
+    uint32_t dst, src = reg_get(x->v, modrm_reg(x), size), r, old = x->v->eflags;
     uint64_t all;
+    bool cf;
 
     count = (x->in.opcode & 1 ? x->v->gpr[REG_ECX] : x->in.imm) & 31;
     if (!rm_get_rmw(x, size, &dst))
@@ -119,7 +125,7 @@ bool exec_shld(struct exec *x)
         cf = all >> (64 - count) & 1;
     }
     flags_set(x->v, EFLAGS_ARITH, flags_szp(size, r) | (cf ? EFLAGS_CF : 0) |
-              ((dst ^ r) & size_sign(size) ? EFLAGS_OF : 0));
+              (overflow(right, top, dst, src & 1) ? EFLAGS_OF : 0));
     if (rm_put(x, size, r))
         return true;
     x->v->eflags = old;

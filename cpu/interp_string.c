@@ -191,6 +191,8 @@ bool exec_string(struct exec *x)
     limit = string_limit(x);
     while ((count = addr_reg(x, REG_ECX)) != 0) {
         if (done >= limit || (done && x->v->attention)) {
+            if (!(old & EFLAGS_TF))
+                x->v->eflags = old; /* a fault in a later part wants these; the last iteration sets its own */
             x->partial = true;
             return true;
         }

@@ -7,7 +7,7 @@
  * linked high and loaded low); one that does not is taken as physical already,
  * as i386 Linux' vmlinux has it.
  */
-#include <libelf.h>
+#include <gelf.h>
 #include <string.h>
 
 #include "host/image.h"
@@ -28,7 +28,7 @@ static bool check_ident(const struct image *img, struct guestram *ram)
     return true;
 }
 
-static bool check_header(const Elf32_Ehdr *eh, struct guestram *ram)
+static bool check_header(const GElf_Ehdr *eh, struct guestram *ram)
 {
     if (eh->e_machine != EM_386 && eh->e_machine != 6 /* EM_486 */)
         return guestram_fail(ram, "ELF image for another machine (%u), not i386", eh->e_machine);
@@ -39,7 +39,7 @@ static bool check_header(const Elf32_Ehdr *eh, struct guestram *ram)
     return true;
 }
 
-static bool place_segment(const struct image *img, struct guestram *ram, const Elf32_Phdr *ph)
+static bool place_segment(const struct image *img, struct guestram *ram, const GElf_Phdr *ph)
 {
     if (ph->p_offset > img->size || ph->p_filesz > img->size - ph->p_offset)
         return guestram_fail(ram, "truncated: an ELF segment ends at %#llx of %#llx bytes",
@@ -47,32 +47,32 @@ static bool place_segment(const struct image *img, struct guestram *ram, const E
     return guestram_place(ram, ph->p_paddr, img->data + ph->p_offset, ph->p_filesz, ph->p_memsz, "ELF segment");
 }
 
+/* The gelf_ functions copy: a header may lie at any address in the file. */
 static bool place_all(const struct image *img, struct guestram *ram, Elf *elf, uint32_t *entry)
 {
-    const Elf32_Ehdr *eh = elf32_getehdr(elf);
+    GElf_Ehdr eh;
+    GElf_Phdr ph;
     size_t n = 0;
 
-    if (!eh)
+    if (!gelf_getehdr(elf, &eh))
         return guestram_fail(ram, "corrupt ELF header: %s", elf_errmsg(-1));
-    if (!check_header(eh, ram))
+    if (!check_header(&eh, ram))
         return false;
-    const Elf32_Phdr *ph = elf32_getphdr(elf);
-    if (elf_getphdrnum(elf, &n) || !ph || n == 0)
+    if (elf_getphdrnum(elf, &n) || n == 0 || n > INT32_MAX || !gelf_getphdr(elf, 0, &ph))
         return guestram_fail(ram, "truncated or corrupt ELF program headers");
 
     bool moved = false;
     unsigned loaded = 0;
-    *entry = eh->e_entry;
-    for (size_t i = 0; i < n; i++) {
-        if (ph[i].p_type != PT_LOAD || ph[i].p_memsz == 0)
+    *entry = (uint32_t)eh.e_entry;
+    for (size_t i = 0; i < n && gelf_getphdr(elf, (int)i, &ph); i++) {
+        if (ph.p_type != PT_LOAD || ph.p_memsz == 0)
             continue;
         if (++loaded > SEGMENTS_MAX)
             return guestram_fail(ram, "more than %u ELF segments", SEGMENTS_MAX);
-        if (!place_segment(img, ram, &ph[i]))
+        if (!place_segment(img, ram, &ph))
             return false;
-        if (!moved && (ph[i].p_flags & PF_X) && eh->e_entry - ph[i].p_vaddr < ph[i].p_memsz &&
-            eh->e_entry >= ph[i].p_vaddr) {
-            *entry = eh->e_entry - ph[i].p_vaddr + ph[i].p_paddr;
+        if (!moved && (ph.p_flags & PF_X) && eh.e_entry >= ph.p_vaddr && eh.e_entry - ph.p_vaddr < ph.p_memsz) {
+            *entry = (uint32_t)(eh.e_entry - ph.p_vaddr + ph.p_paddr);
             moved = true;
         }
     }

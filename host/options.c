@@ -384,6 +384,7 @@ bool options_parse(struct options *o, int argc, char **argv)
     if (o->debug && !parse_features(&o->bt, o->debug))
         return false;
     o->bt.check = o->check;
+    o->bt.check_from = (uint32_t)o->check_from;
     return check_values(o);
 }
 

@@ -4,7 +4,7 @@
  */
 #include "host/symbols.h"
 
-#include <libelf.h>
+#include <gelf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,15 +62,15 @@ static bool parse_map(struct symbols *s, const char *text, size_t size)
     return true;
 }
 
-static void parse_section(struct symbols *s, Elf *elf, Elf_Scn *scn, const Elf32_Shdr *sh)
+static void parse_section(struct symbols *s, Elf *elf, Elf_Scn *scn, size_t strings)
 {
     for (Elf_Data *d = elf_getdata(scn, NULL); d; d = elf_getdata(scn, d)) {
-        const Elf32_Sym *sym = d->d_buf;
-        for (size_t i = 0; sym && i < d->d_size / sizeof *sym; i++) {
-            unsigned type = ELF32_ST_TYPE(sym[i].st_info);
-            const char *name = elf_strptr(elf, sh->sh_link, sym[i].st_name);
-            if (name && *name && sym[i].st_shndx != SHN_UNDEF && type != STT_FILE && type != STT_SECTION)
-                add(s, sym[i].st_value, name, strlen(name));
+        GElf_Sym sym;
+        for (int i = 0; gelf_getsym(d, i, &sym); i++) {
+            unsigned type = GELF_ST_TYPE(sym.st_info);
+            const char *name = elf_strptr(elf, strings, sym.st_name);
+            if (name && *name && sym.st_shndx != SHN_UNDEF && type != STT_FILE && type != STT_SECTION)
+                add(s, (uint32_t)sym.st_value, name, strlen(name));
         }
     }
 }
@@ -84,9 +84,9 @@ static bool parse_elf(struct symbols *s, const struct image *img)
     if (!elf)
         return false;
     for (Elf_Scn *scn = elf_nextscn(elf, NULL); scn; scn = elf_nextscn(elf, scn)) {
-        const Elf32_Shdr *sh = elf32_getshdr(scn);
-        if (sh && sh->sh_type == SHT_SYMTAB)
-            parse_section(s, elf, scn, sh);
+        GElf_Shdr sh;
+        if (gelf_getshdr(scn, &sh) && sh.sh_type == SHT_SYMTAB)
+            parse_section(s, elf, scn, sh.sh_link);
     }
     elf_end(elf);
     return true;

@@ -52,7 +52,8 @@ static bool page_fits(const struct mmu *m, const struct view *view, const struct
     return cursor_word(m, c, page % SLOT_PAGES, view->kind) == word && live_word(view, page) != word;
 }
 
-static void run_forwards(struct vcpu *v, const struct view *view, struct cursor c, struct run *run, uint32_t limit)
+static void run_forwards(struct vcpu *v, const struct view *view, struct cursor c, struct run *run,
+                         uint32_t limit)
 {
     const struct mmu *m = v->vm->mmu;
     uint32_t word = run->word + (run->end - run->first) * WORD_NEXT;
@@ -75,7 +76,8 @@ static void run_forwards(struct vcpu *v, const struct view *view, struct cursor 
     }
 }
 
-static void run_backwards(struct vcpu *v, const struct view *view, struct cursor c, struct run *run, uint32_t limit)
+static void run_backwards(struct vcpu *v, const struct view *view, struct cursor c, struct run *run,
+                          uint32_t limit)
 {
     const struct mmu *m = v->vm->mmu;
     bool large = run->word & WORD_L;
@@ -87,7 +89,8 @@ static void run_backwards(struct vcpu *v, const struct view *view, struct cursor
             if (!large)
                 break;
             cursor_load(v, run->first / SLOT_PAGES - 1, &c);
-            if (run->first >= limit + SLOT_PAGES && slot_fits(m, view, &c, run->word - SLOT_PAGES * WORD_NEXT))
+            if (run->first >= limit + SLOT_PAGES &&
+                slot_fits(m, view, &c, run->word - SLOT_PAGES * WORD_NEXT))
                 n = SLOT_PAGES;
         }
         if (n == 1 && !page_fits(m, view, &c, run->first - 1, run->word - WORD_NEXT))
@@ -132,11 +135,12 @@ static bool run_tell_world(struct vm *vm, struct view *view, const struct run *r
     uint32_t n = run->end - run->first;
     unsigned prot = word_prot(run->word);
     gla_t gla = page_gla(run->first);
+    gpa_t gpa = gpn_to_gpa(word_gpn(run->word));
 
     runs_check(vm, view);
     for (unsigned attempt = 0; attempt < 3; attempt++) {
         if (run_is_upgrade(view, run) ? world_protect(vm, view->id, gla, n, prot)
-                                      : world_map(vm, view->id, gla, gpn_to_gpa(word_gpn(run->word)), n, prot)) {
+                                      : world_map(vm, view->id, gla, gpa, n, prot)) {
             view->runs += 2;
             vm->stats->shadow_maps++;
             vm->stats->shadow_pages += n;
@@ -174,8 +178,8 @@ static void run_record(struct vm *vm, struct view *view, const struct run *run)
 }
 
 /* Map the page and what follows on from it, down to `lowest`; the number of pages. */
-static uint32_t run_map(struct vcpu *v, struct view *view, const struct cursor *c, uint32_t page, uint32_t word,
-                        gla_t lowest)
+static uint32_t run_map(struct vcpu *v, struct view *view, const struct cursor *c, uint32_t page,
+                        uint32_t word, gla_t lowest)
 {
     struct vm *vm = v->vm;
     struct run run = {page, page + 1, word};
@@ -233,7 +237,8 @@ enum fill_result mmu_fill(struct vcpu *v, unsigned id, gla_t gla, unsigned acces
         tlb_drop(m, gla); /* something else was mapped here */
     n = run_map(v, view, &c, gla_to_page(gla), word, m->min_gla);
     vm->stats->hidden_faults++;
-    TRACE_EV(vm->trace, hidden, gla, (access & GMEM_WRITE ? PFERR_W : 0) | (access & GMEM_USER ? PFERR_U : 0), n);
+    TRACE_EV(vm->trace, hidden, gla,
+             (access & GMEM_WRITE ? PFERR_W : 0) | (access & GMEM_USER ? PFERR_U : 0), n);
     return FILL_MAPPED;
 }
 

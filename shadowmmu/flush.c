@@ -31,7 +31,7 @@ void code_note(struct vcpu *v, gla_t gla)
     word = cursor_word(vm->mmu, &c, page % SLOT_PAGES, KIND_CODE);
     if (live_word(code, page) == word)
         return;
-    /* Something else was there, and no flush has told: the fetch did. From now on all fetches shall see the same. */
+    /* Something else was there, and no flush has told: the fetch did. All fetches shall see the same now. */
     if (live_word(code, page)) {
         vm->mmu->gens.global++;
         tlb_drop(vm->mmu, gla);
@@ -136,7 +136,8 @@ void gmem_mode_changed(struct vcpu *v, uint32_t old_cr0, uint32_t old_cr4, uint6
 }
 
 /* The pages that INVLPG is about: the whole large page if one is, or was, mapped there. */
-static void invlpg_range(struct vcpu *v, const struct view *view, uint32_t page, uint32_t *first, uint32_t *end)
+static void invlpg_range(struct vcpu *v, const struct view *view, uint32_t page, uint32_t *first,
+                         uint32_t *end)
 {
     uint32_t s = page / SLOT_PAGES, n = 1;
     struct cursor c;
@@ -156,9 +157,9 @@ static void invlpg_range(struct vcpu *v, const struct view *view, uint32_t page,
 
 static uint32_t view_invlpg(struct vcpu *v, struct view *view, gla_t gla)
 {
-    uint32_t first, end;
+    uint32_t first, end, s = gla_to_page(gla) / SLOT_PAGES;
 
-    if (!map_bit(view->used, gla_to_page(gla) / SLOT_PAGES) && !map_bit(view->used, (gla_to_page(gla) / SLOT_PAGES) ^ 1))
+    if (!map_bit(view->used, s) && !map_bit(view->used, s ^ 1))
         return 0;
     invlpg_range(v, view, gla_to_page(gla), &first, &end);
     if (end == first + 1 && !live_word(view, first))

@@ -139,8 +139,8 @@ static void bus_access(struct vm *vm, gpa_t gpa, const uint8_t *data, unsigned l
     TRACE_EV(vm->trace, mmio, gpa, value, (uint32_t)write << 8 | len);
 }
 
-static __attribute__((noinline)) bool read_slow(struct vcpu *v, gla_t gla, uint8_t *buf, unsigned len, unsigned access,
-                                                struct fault *f)
+static __attribute__((noinline)) bool read_slow(struct vcpu *v, gla_t gla, uint8_t *buf, unsigned len,
+                                                unsigned access, struct fault *f)
 {
     struct place place[GMEM_MAX / PAGE_SIZE + 1];
     uint32_t offset = page_offset(gla);

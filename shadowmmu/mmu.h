@@ -57,7 +57,8 @@ enum fill_result {
  * neighbours with one world_map() where they are contiguous and equally permitted. */
 enum fill_result mmu_fill(struct vcpu *v, unsigned view, gla_t gla, unsigned access, struct fault *f);
 
-/* A true page fault is about to be returned from: map what the guest's handler has just made present (CR2's page), if it is. */
+/* A true page fault is about to be returned from: map what the guest's handler has just made present
+ * (CR2's page), if it is. */
 void mmu_prefill(struct vcpu *v, unsigned view, gla_t gla);
 
 /*

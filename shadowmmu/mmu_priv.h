@@ -123,7 +123,7 @@ static inline bool gpn_traced(const struct mmu *m, gpn_t gpn)
 }
 
 /* --- walk.c --- */
-/* The guest's tables for one slot, loaded once and asked for many pages; no rights are checked, no bits set. */
+/* The guest's tables for one slot, loaded once, asked for many pages; no rights are checked, no bits set. */
 struct cursor {
     const uint8_t *table; /* 512 entries, or NULL */
     uint32_t slot;
@@ -151,7 +151,7 @@ void live_drop_user(struct vm *vm, struct view *view);
 /* Drop supervisor words below page `end`. */
 void live_drop_sup(struct vm *vm, struct view *view, uint32_t end);
 void live_drop_slot(struct vm *vm, struct view *view, uint32_t slot);
-/* Compare words of pages first..end-1 with the guest's tables, drop those that don't agree; the number dropped. */
+/* Compare words of pages first..end-1 with the guest's tables, drop what disagrees; how many were dropped. */
 uint32_t live_revalidate(struct vcpu *v, struct view *view, uint32_t first, uint32_t end, bool globals_too,
                          uint32_t *kept);
 /* The lowest page with a supervisor word, GLA_PAGES if none. */

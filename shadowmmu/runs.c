@@ -259,10 +259,9 @@ struct sweep {
     uint32_t kept, dropped;
 };
 
-#define KEEPS static inline __attribute__((always_inline)) bool
+#define INLINE static inline __attribute__((always_inline))
 
-static inline __attribute__((always_inline)) void sweep_large(struct sweep *w, uint32_t s,
-                                                              bool (*keep)(struct sweep *, uint32_t, uint32_t))
+INLINE void sweep_large(struct sweep *w, uint32_t s, bool (*keep)(struct sweep *, uint32_t, uint32_t))
 {
     if (keep(w, s * SLOT_PAGES, w->view->slot[s].large)) {
         w->kept++;
@@ -274,8 +273,7 @@ static inline __attribute__((always_inline)) void sweep_large(struct sweep *w, u
     w->dropped++;
 }
 
-static inline __attribute__((always_inline)) void sweep_leaf(struct sweep *w, uint32_t s,
-                                                             bool (*keep)(struct sweep *, uint32_t, uint32_t))
+INLINE void sweep_leaf(struct sweep *w, uint32_t s, bool (*keep)(struct sweep *, uint32_t, uint32_t))
 {
     struct leaf *leaf = w->view->slot[s].leaf; /* stays readable, and empty, when it is freed on the way */
 
@@ -304,8 +302,7 @@ static inline __attribute__((always_inline)) void sweep_leaf(struct sweep *w, ui
     }
 }
 
-static inline __attribute__((always_inline)) void sweep_run(struct sweep *w,
-                                                            bool (*keep)(struct sweep *, uint32_t, uint32_t))
+INLINE void sweep_run(struct sweep *w, bool (*keep)(struct sweep *, uint32_t, uint32_t))
 {
     uint32_t from = w->first / SLOT_PAGES, to = (w->end + SLOT_PAGES - 1) / SLOT_PAGES;
 
@@ -330,19 +327,19 @@ static inline __attribute__((always_inline)) void sweep_run(struct sweep *w,
     span_flush(w->vm, w->view, &w->span);
 }
 
-KEEPS keep_none(struct sweep *w, uint32_t page, uint32_t word)
+INLINE bool keep_none(struct sweep *w, uint32_t page, uint32_t word)
 {
     (void)w, (void)page, (void)word;
     return false;
 }
 
-KEEPS keep_sup(struct sweep *w, uint32_t page, uint32_t word)
+INLINE bool keep_sup(struct sweep *w, uint32_t page, uint32_t word)
 {
     (void)w, (void)page;
     return !(word & WORD_U);
 }
 
-KEEPS keep_user(struct sweep *w, uint32_t page, uint32_t word)
+INLINE bool keep_user(struct sweep *w, uint32_t page, uint32_t word)
 {
     (void)w, (void)page;
     return word & WORD_U;
@@ -350,7 +347,7 @@ KEEPS keep_user(struct sweep *w, uint32_t page, uint32_t word)
 
 /* The shadow may allow less than the guest's tables do, but nothing more. Translated code depends
  * on the place and on who may execute it, nothing else. */
-KEEPS keep_matching(struct sweep *w, uint32_t page, uint32_t word)
+INLINE bool keep_matching(struct sweep *w, uint32_t page, uint32_t word)
 {
     uint32_t want, loose = WORD_W | WORD_X;
 

@@ -288,7 +288,8 @@ void cursor_load(struct vcpu *v, uint32_t slot, struct cursor *c)
 }
 
 /* The flags of a word, from the guest's rights. */
-static uint32_t word_make(const struct mmu *m, gpn_t gpn, enum view_kind kind, bool user, bool writable, bool nx)
+static uint32_t word_make(const struct mmu *m, gpn_t gpn, enum view_kind kind, bool user, bool writable,
+                          bool nx)
 {
     uint32_t word = gpn << PAGE_SHIFT | WORD_LIVE | (user ? WORD_U : 0);
 
@@ -324,7 +325,8 @@ uint32_t cursor_word(const struct mmu *m, const struct cursor *c, unsigned i, en
     gpn = gpa_to_gpn(c->pae ? pte & PAE_ADDR : pte);
     if (gpn_kind(m, gpn) == PHYS_MMIO)
         return 0;
-    uint32_t word = word_make(m, gpn, kind, c->user && (pte & PTE_U), c->writable && (pte & PTE_W) && (pte & PTE_D),
+    uint32_t word = word_make(m, gpn, kind, c->user && (pte & PTE_U),
+                              c->writable && (pte & PTE_W) && (pte & PTE_D),
                               c->nx || (c->pae && (pte & PTE_NX)));
     return word && (pte & PTE_G) ? word | WORD_G : word;
 }

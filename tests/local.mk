@@ -15,7 +15,9 @@ AM_TESTS_ENVIRONMENT = \
 SCRIPT_TESTS = \
     %reldir%/purity.sh \
     %reldir%/includes.sh \
-    %reldir%/cli.sh
+    %reldir%/cli.sh \
+    %reldir%/boot.sh \
+    %reldir%/difftest.sh
 dist_check_SCRIPTS += $(SCRIPT_TESTS)
 if !SANITIZERS
 TESTS += $(SCRIPT_TESTS)

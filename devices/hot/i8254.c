@@ -239,6 +239,8 @@ static void counter_freeze(struct i8254_counter *c, int64_t t)
     if (!c->loaded || c->frozen)
         return;
     c->frozen_for = (int64_t)counter_elapsed(c, t);
+    if (c->mode == 4 && c->frozen_for == c->n) /* the strobe is over; the count is the same a turn later */
+        c->frozen_for += counter_modulus(c);
     c->frozen = true;
     c->reload = false;
 }

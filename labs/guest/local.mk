@@ -6,7 +6,7 @@
 
 guest_cflags = -m32 -march=i686 -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
     -fcf-protection=none -fno-asynchronous-unwind-tables -mno-sse -mno-mmx $(WARN_CFLAGS)
-guest_ldflags = -m32 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096
+guest_ldflags = -m32 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 $(GUEST_LINK_QUIET)
 
 guest_headers = %reldir%/kernel.h %reldir%/user/user.h
 guest_sources = \

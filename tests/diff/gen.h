@@ -14,8 +14,12 @@ struct gen {
     bool code32;
     bool osz, asz; /* effective sizes are 32-bit */
     unsigned seg_prefix;
+    uint8_t operand[8]; /* ModRM and what follows it */
+    unsigned operand_len, base, index;
     unsigned features;
 };
+
+#define NO_REG 0xff
 
 struct prefixes {
     uint8_t b[18];
@@ -31,7 +35,8 @@ void put(struct gen *q, uint8_t b);
 void put_n(struct gen *q, uint32_t x, unsigned n);
 void put_mov(struct gen *q, unsigned reg, uint32_t value);
 uint32_t good_pointer(struct gen *q);
-void put_modrm(struct gen *q, unsigned reg, bool mem);
+void choose_operand(struct gen *q, unsigned reg, bool mem);
+void put_operand(struct gen *q);
 void put_setup(struct gen *q);
 void choose_sizes(struct gen *q, struct prefixes *p, bool no66);
 void put_prefixes(struct gen *q, const struct prefixes *p);

@@ -103,8 +103,19 @@ uint32_t good_pointer(struct gen *q)
     return q->seg_prefix == 0x64 || q->seg_prefix == 0x65 ? offset_in_segment(q) : rnd_pointer(q);
 }
 
-/* Byte ModRM ... of a memory operand in 32-bit addressing. */
-static void put_mem32(struct gen *q, unsigned reg)
+static void operand_byte(struct gen *q, uint8_t b)
+{
+    q->operand[q->operand_len++] = b;
+}
+
+static void operand_n(struct gen *q, uint32_t x, unsigned n)
+{
+    for (; n; n--, x >>= 8)
+        operand_byte(q, (uint8_t)x);
+}
+
+/* ModRM and what follows it for a memory operand in 32-bit addressing. */
+static void choose_mem32(struct gen *q, unsigned reg)
 {
     unsigned mod = rnd(q, 3), rm = rnd(q, 8);
 
@@ -112,59 +123,68 @@ static void put_mem32(struct gen *q, unsigned reg)
         mod = 0;
         rm = 5;
     }
-    put(q, (uint8_t)(mod << 6 | reg << 3 | rm));
-    unsigned base = rm;
+    operand_byte(q, (uint8_t)(mod << 6 | reg << 3 | rm));
+    q->base = rm;
     if (rm == 4) {
-        base = rnd(q, 8);
-        put(q, (uint8_t)(rnd(q, 4) << 6 | (chance(q, 40) ? 4 : rnd(q, 8)) << 3 | base));
+        unsigned index = chance(q, 40) ? 4 : rnd(q, 8);
+        q->base = rnd(q, 8);
+        q->index = index == 4 ? NO_REG : index;
+        operand_byte(q, (uint8_t)(rnd(q, 4) << 6 | index << 3 | q->base));
     }
-    if (mod == 0 && base == 5)
-        put_n(q, good_pointer(q), 4);
-    else if (mod == 1)
-        put(q, (uint8_t)rnd(q, 256));
-    else if (mod == 2)
-        put_n(q, chance(q, 90) ? rnd(q, 256) - 128 : (uint32_t)rnd64(&q->rng), 4);
+    if (mod == 0 && q->base == 5) {
+        operand_n(q, good_pointer(q), 4);
+        q->base = NO_REG;
+    } else if (mod == 1) {
+        operand_byte(q, (uint8_t)rnd(q, 256));
+    } else if (mod == 2) {
+        operand_n(q, chance(q, 95) ? rnd(q, 256) - 128 : (uint32_t)rnd64(&q->rng), 4);
+    }
 }
 
-static void put_mem16(struct gen *q, unsigned reg)
+static void choose_mem16(struct gen *q, unsigned reg)
 {
+    static const uint8_t base[8] = {3, 3, 5, 5, 6, 7, 5, 3}, index[8] = {6, 7, 6, 7, NO_REG, NO_REG, NO_REG, NO_REG};
     unsigned mod = rnd(q, 3), rm = rnd(q, 8);
 
-    put(q, (uint8_t)(mod << 6 | reg << 3 | rm));
-    if (mod == 0 && rm == 6)
-        put_n(q, offset_in_segment(q), 2);
-    else if (mod == 1)
-        put(q, (uint8_t)rnd(q, 256));
-    else if (mod == 2)
-        put_n(q, rnd(q, 128), 2);
+    operand_byte(q, (uint8_t)(mod << 6 | reg << 3 | rm));
+    q->base = base[rm];
+    q->index = index[rm];
+    if (mod == 0 && rm == 6) {
+        operand_n(q, offset_in_segment(q), 2);
+        q->base = NO_REG;
+    } else if (mod == 1) {
+        operand_byte(q, (uint8_t)rnd(q, 256));
+    } else if (mod == 2) {
+        operand_n(q, rnd(q, 128), 2);
+    }
 }
 
-void put_modrm(struct gen *q, unsigned reg, bool mem)
+/* Choose ModRM etc.; put_operand() writes it. */
+void choose_operand(struct gen *q, unsigned reg, bool mem)
 {
+    q->operand_len = 0;
+    q->base = q->index = NO_REG;
     if (!mem)
-        put(q, (uint8_t)(0xc0 | reg << 3 | rnd(q, 8)));
+        operand_byte(q, (uint8_t)(0xc0 | reg << 3 | rnd(q, 8)));
     else if (q->asz)
-        put_mem32(q, reg);
+        choose_mem32(q, reg);
     else
-        put_mem16(q, reg);
+        choose_mem16(q, reg);
 }
 
-/* Set-up moves: give the likely base and index registers useful values. */
+void put_operand(struct gen *q)
+{
+    for (unsigned i = 0; i < q->operand_len; i++)
+        put(q, q->operand[i]);
+}
+
+/* Set-up moves: give the base and index registers of the operand useful values. */
 void put_setup(struct gen *q)
 {
-    static const uint8_t base[] = {3, 5, 6, 7, 0, 1, 2};
-
-    if (!q->asz) {
-        put_mov(q, 3, offset_in_segment(q) & 0x7ff);
-        put_mov(q, 6, rnd(q, 0x400));
-        if (chance(q, 50))
-            put_mov(q, 7, rnd(q, 0x400));
-        if (chance(q, 50))
-            put_mov(q, 5, rnd(q, 0x400));
-        return;
-    }
-    for (unsigned i = rnd(q, 3) + 1; i; i--)
-        put_mov(q, base[rnd(q, 7)], chance(q, 75) ? good_pointer(q) : rnd(q, 256));
+    if (q->base != NO_REG && q->base != 4)
+        put_mov(q, q->base, chance(q, 95) ? good_pointer(q) : rnd_value(q));
+    if (q->index != NO_REG && q->index != q->base)
+        put_mov(q, q->index, chance(q, 95) ? rnd(q, 256) : rnd_value(q));
 }
 
 static const uint8_t seg_prefixes[6] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
@@ -285,9 +305,11 @@ static void put_form(struct gen *q, const struct form *f)
     bool mem = f->attr & MEM || (!(f->attr & REG) && chance(q, 50));
 
     choose_sizes(q, &p, f->attr & NO66);
-    if (mem && f->attr & M && chance(q, 60))
+    if (f->attr & M)
+        choose_operand(q, ext, mem);
+    if (mem && f->attr & M && chance(q, 85))
         put_setup(q);
-    if (may_lock(f, ext) ? mem && chance(q, 12) : chance(q, 1))
+    if (may_lock(f, ext) ? mem && chance(q, 12) : rnd(q, 200) == 0)
         prefix_add(q, &p, 0xf0);
     if (!(f->attr & NOREP) && f->map == 0 && chance(q, 2))
         prefix_add(q, &p, chance(q, 50) ? 0xf2 : 0xf3);
@@ -296,7 +318,7 @@ static void put_form(struct gen *q, const struct form *f)
         put(q, 0x0f);
     put(q, (uint8_t)(f->op + (f->attr & PLUSR ? rnd(q, 8) : f->attr & CC ? rnd(q, 16) : 0)));
     if (f->attr & M)
-        put_modrm(q, ext, mem);
+        put_operand(q);
     q->g->undef = form_undef(f, ext);
     if (f->map == 1 && (f->op == 0xa4 || f->op == 0xac)) /* a count above the operand size is undefined */
         put(q, (uint8_t)(q->osz ? rnd(q, 256) : rnd(q, 17) | rnd(q, 8) << 5));
@@ -456,15 +478,15 @@ void put_special(struct gen *q)
 }
 
 /* x87: D8..DF but for the environment's loads and stores, whose pointers no model keeps. */
-static void put_x87(struct gen *q)
+static unsigned choose_x87(struct gen *q)
 {
     unsigned op = 0xd8 + rnd(q, 8), ext = rnd(q, 8);
     bool mem = chance(q, 50);
 
     if (mem && ((op == 0xd9 && (ext == 4 || ext == 6)) || (op == 0xdd && (ext == 4 || ext == 6))))
         ext = 0;
-    put(q, (uint8_t)op);
-    put_modrm(q, ext, mem);
+    choose_operand(q, ext, mem);
+    return op;
 }
 
 static bool sse_opcode_wanted(unsigned op)
@@ -480,44 +502,47 @@ static bool sse_opcode_wanted(unsigned op)
     return op == 0xc2 || (op >= 0xc4 && op <= 0xc6) || (op >= 0xd0 && op != 0xf7 && op != 0xff);
 }
 
-static void put_sse(struct gen *q)
+static unsigned choose_sse(struct gen *q)
 {
     unsigned op;
 
     do
         op = rnd(q, 256);
     while (!sse_opcode_wanted(op));
-    put(q, 0x0f);
-    put(q, (uint8_t)op);
-    if (op == 0x77)
-        return;
-    put_modrm(q, rnd(q, 8), chance(q, 40));
-    if ((op >= 0x70 && op <= 0x73) || op == 0xc2 || (op >= 0xc4 && op <= 0xc6))
-        put(q, (uint8_t)rnd(q, chance(q, 70) ? 16 : 256));
+    choose_operand(q, rnd(q, 8), op != 0x77 && chance(q, 40));
+    return op;
+}
+
+/* A pointer that is aligned more often than not, for the instructions that ask for it. */
+static void put_fp_setup(struct gen *q)
+{
+    if (q->base != NO_REG && q->base != 4)
+        put_mov(q, q->base, rnd_pointer(q) & ~(chance(q, 60) ? 15u : 0u));
+    if (q->index != NO_REG && q->index != q->base)
+        put_mov(q, q->index, rnd(q, 16) * 16);
 }
 
 void put_fp(struct gen *q)
 {
+    static const uint8_t mandatory[4] = {0, 0x66, 0xf3, 0xf2};
     struct prefixes p = {.n = 0};
 
     q->osz = q->asz = q->code32;
     q->seg_prefix = 0;
     bool x87 = chance(q, 45);
-    if (chance(q, 70)) {
-        unsigned reg = pick_ext(q, 0xef);
-        put_mov(q, reg, rnd_pointer(q) & ~(chance(q, 60) ? 15u : 0u));
-    }
-    if (!x87) {
-        static const uint8_t mandatory[4] = {0, 0x66, 0xf3, 0xf2};
-        uint8_t m = mandatory[rnd(q, 4)];
-        if (m)
-            prefix_add(q, &p, m);
-    }
+    unsigned op = x87 ? choose_x87(q) : choose_sse(q);
+    if (chance(q, 90))
+        put_fp_setup(q);
+    if (!x87 && chance(q, 75))
+        prefix_add(q, &p, mandatory[1 + rnd(q, 3)]);
     put_prefixes(q, &p);
-    if (x87)
-        put_x87(q);
-    else
-        put_sse(q);
+    if (!x87)
+        put(q, 0x0f);
+    put(q, (uint8_t)op);
+    if (x87 || op != 0x77)
+        put_operand(q);
+    if (!x87 && ((op >= 0x70 && op <= 0x73) || op == 0xc2 || (op >= 0xc4 && op <= 0xc6)))
+        put(q, (uint8_t)rnd(q, chance(q, 70) ? 16 : 256));
     q->g->undef = 0;
 }
 
@@ -532,5 +557,8 @@ void put_weighted_form(struct gen *q)
     unsigned i = 0;
     while ((n -= forms[i].weight) >= 0)
         i++;
-    put_form(q, &forms[i]);
+    if (forms[i].attr & PRIV && chance(q, 75))
+        put_weighted_form(q);
+    else
+        put_form(q, &forms[i]);
 }

@@ -77,8 +77,8 @@ static void test_vectors(void)
     try("cr1", ud_cr1, UD, 0);
     check_trap_cpu("rdmsr-unknown", rt_try(gp_msr, 0), GP, 0);
     check_trap_cpu("wrmsr-unknown", rt_try(gp_wrmsr, 0), GP, 0);
-    try("int1", db_int1, DB, 0);
-    check("int1-eip", rt_last.eip, ADDR(db_int1_after));
+    check_trap_cpu("int1", rt_try(db_int1, 0), DB, 0);
+    check_cpu("int1-eip", rt_last.eip, ADDR(db_int1_after));
 }
 
 CODE(flags_fault, "pushl $0x8d7\n popfl\n ud2");
@@ -143,13 +143,14 @@ static void test_user(void)
         { "user-write-dr", p_to_dr, GP, 0 }, { "user-lmsw", p_lmsw, GP, 0 }, { "user-clts", p_clts, GP, 0 },
         { "user-invlpg", p_invlpg, GP, 0 }, { "user-rdmsr", p_rdmsr, GP, 0 }, { "user-wrmsr", p_wrmsr, GP, 0 },
         { "user-wbinvd", p_wbinvd, GP, 0 }, { "user-invd", p_invd, GP, 0 },
-        { "user-int-dpl0", p_int, GP, 0x40 * 8 + 2 }, { "user-int1", p_int1, DB, 0 }, { "user-int3", p_int3, BP, 0 },
+        { "user-int-dpl0", p_int, GP, 0x40 * 8 + 2 }, { "user-int3", p_int3, BP, 0 },
         { "user-into", p_into, OF, 0 }, { "user-bound", p_bound, BR, 0 }, { "user-ud2", p_ud2, UD, 0 },
         { "user-divide", p_div, DE, 0 },
     };
 
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
         check_trap(rows[i].name, rt_try_user(rows[i].code, 0), rows[i].vector, rows[i].error);
+    check_trap_cpu("user-int1", rt_try_user(p_int1, 0), DB, 0);
     rt_try_user(p_cli, 0);
     check("user-cli-eip", rt_last.eip, ADDR(p_cli_at));
     rt_try_user(p_int3, 0);
@@ -178,7 +179,7 @@ static void test_double(void)
     idt_reset();
     idt_set(UD, SEL_CODE0, (void *)rt_stubs[UD], A_INT_GATE + A_ABSENT);
     /* #UD is benign: the #NP is delivered on its own, EXT set. */
-    check_trap("benign-then-np", rt_try(ud_ud2, 0), NP, UD * 8 + 3);
+    check_trap_cpu("benign-then-np", rt_try(ud_ud2, 0), NP, UD * 8 + 3);
     idt_reset();
     idt_set(DE, SEL_CODE0, (void *)rt_stubs[DE], A_INT_GATE + A_ABSENT);
     check_trap("divide-then-np", rt_try(de_div, 0), DF, 0);

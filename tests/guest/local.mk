@@ -9,9 +9,17 @@ rt_sources = \
     %reldir%/rt.S \
     %reldir%/rt.c
 test_guest_sources = \
-    %reldir%/faults.c
+    %reldir%/faults.c \
+    %reldir%/gates.c \
+    %reldir%/iret.c \
+    %reldir%/paging.c \
+    %reldir%/segment.c
 test_guests = \
-    %reldir%/faults.elf
+    %reldir%/faults.elf \
+    %reldir%/gates.elf \
+    %reldir%/iret.elf \
+    %reldir%/paging.elf \
+    %reldir%/segment.elf
 
 dist_check_SCRIPTS += %reldir%/run-guest
 EXTRA_DIST += $(rt_headers) $(rt_sources) $(test_guest_sources)

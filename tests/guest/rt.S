@@ -21,6 +21,8 @@ rt_start:
         call rt_setup
         movl $0x28, %eax
         ltr %ax
+        xorl %eax, %eax
+        lldt %ax                        /* what the loader left there is nobody's */
         call test_main
         call rt_finish
 

@@ -282,9 +282,6 @@ bool wait_irq0_pending(void)
     return false;
 }
 
-void *memset(void *to, int c, size_t n);
-void *memcpy(void *to, const void *from, size_t n);
-
 void *memset(void *to, int c, size_t n)
 {
     void *p = to;

@@ -80,6 +80,8 @@ int rt_try_user_flags(void (*code)(void *), void *argument, uint32_t eflags);
 void rt_reload_flat(void);
 void rt_finish(void) __attribute__((noreturn));
 
+void *memset(void *to, int c, size_t n);
+void *memcpy(void *to, const void *from, size_t n);
 void put(const char *s);
 void put_hex(uint32_t v);
 void check(const char *name, uint32_t got, uint32_t expected);

@@ -31,6 +31,27 @@ UNIT_TESTS += %reldir%/base_trace_vm
 %canon_reldir%_base_trace_vm_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_base_trace_vm_LDADD = $(MON_LIBS)
 
+UNIT_TESTS += %reldir%/bt_decode_agree
+%canon_reldir%_bt_decode_agree_SOURCES = %reldir%/bt_decode_agree.c
+%canon_reldir%_bt_decode_agree_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_bt_decode_agree_CFLAGS = $(unit_cflags)
+%canon_reldir%_bt_decode_agree_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_bt_decode_agree_LDADD = $(MON_LIBS)
+
+UNIT_TESTS += %reldir%/cpu_exception
+%canon_reldir%_cpu_exception_SOURCES = %reldir%/cpu_exception.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
+%canon_reldir%_cpu_exception_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_cpu_exception_CFLAGS = $(unit_cflags)
+%canon_reldir%_cpu_exception_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_cpu_exception_LDADD = $(MON_LIBS)
+
+UNIT_TESTS += %reldir%/cpu_segment
+%canon_reldir%_cpu_segment_SOURCES = %reldir%/cpu_segment.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
+%canon_reldir%_cpu_segment_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_cpu_segment_CFLAGS = $(unit_cflags)
+%canon_reldir%_cpu_segment_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_cpu_segment_LDADD = $(MON_LIBS)
+
 UNIT_TESTS += %reldir%/host_console
 %canon_reldir%_host_console_SOURCES = %reldir%/host_console.c
 %canon_reldir%_host_console_CPPFLAGS = $(unit_cppflags)
@@ -84,14 +105,14 @@ UNIT_TESTS += %reldir%/shadowmmu_model
 # keeps its shadow below 4 GiB, where this world wants the guest.
 if !SANITIZERS
 check_LIBRARIES += libworldtest.a
-libworldtest_a_SOURCES = %reldir%/world_proc_monitor.c
+libworldtest_a_SOURCES = %reldir%/world_proc_direct.c %reldir%/world_proc_monitor.c %reldir%/world_proc_monitor.h
 $(libworldtest_a_OBJECTS): override CFLAGS += $(MON_CFLAGS)
 
 UNIT_TESTS += %reldir%/world_proc
-%canon_reldir%_world_proc_SOURCES = %reldir%/world_proc.c world/proc/start.c world/proc/filter.c
+%canon_reldir%_world_proc_SOURCES = %reldir%/world_proc.c world/proc/start.c world/proc/filter.c world/proc/ustart.c
 %canon_reldir%_world_proc_CFLAGS = $(AM_CFLAGS) -fPIE -fcf-protection=none
 %canon_reldir%_world_proc_LDFLAGS = -pie
-%canon_reldir%_world_proc_LDADD = libworldtest.a libmonproc.a libworldtest.a libmonproc.a libmonitor.a $(CRITERION_LIBS)
+%canon_reldir%_world_proc_LDADD = libworldtest.a libmonproc.a libworldtest.a libmonproc.a libmonitor.a libmonproc.a $(ZYDIS_LIBS) $(CRITERION_LIBS)
 endif
 
 check_PROGRAMS += $(UNIT_TESTS)

@@ -74,7 +74,7 @@ static bool maps(unsigned view, gla_t gla, gpa_t gpa, unsigned prot)
     return e->mapped && e->gpn == gpa >> 12 && e->prot == prot;
 }
 
-Test(shadowmmu_fill, linear_map_is_one_run, .init = NULL)
+Test(shadowmmu_fill, linear_map_is_one_run)
 {
     setup_ram(512u << 20);
     for (uint32_t gpa = 0; gpa < 448u << 20; gpa += 4u << 20)
@@ -188,15 +188,20 @@ Test(shadowmmu_fill, true_faults)
     check();
 }
 
+static gla_t scattered(unsigned i)
+{
+    return 0x08000000 + i % 3 * 0x10000000 + i * PAGE_SIZE * 2;
+}
+
 Test(shadowmmu_fill, cr3_load_drops_with_one_unmap)
 {
     setup();
     set_pde(DIR, 0xc0800000, 0x800000 | KERNEL | PTE_PS);
     set_pde(DIR2, 0xc0800000, 0x800000 | KERNEL | PTE_PS);
     for (unsigned i = 0; i < 30; i++)
-        set_pte(i % 3, 0x08000000 + (i % 3) * 0x10000000 + i * PAGE_SIZE * 2, (0x800000 + i * PAGE_SIZE) | RWUAD);
+        set_pte(i % 3, scattered(i), (0x800000 + i * PAGE_SIZE) | RWUAD);
     for (unsigned i = 0; i < 30; i++)
-        cr_assert_eq(mmu_fill(v, 0, 0x08000000 + (i % 3) * 0x10000000 + i * PAGE_SIZE * 2, GMEM_USER, &f), FILL_MAPPED);
+        cr_assert_eq(mmu_fill(v, 0, scattered(i), GMEM_USER, &f), FILL_MAPPED);
     cr_assert_eq(mmu_fill(v, 0, 0xc0900000, 0, &f), FILL_MAPPED);
     gmem_cr3_loaded(v);
     cr_assert_eq(fake_world.unmaps, 0); /* nothing had changed */
@@ -240,8 +245,10 @@ Test(shadowmmu_fill, trace_protects_every_alias)
     set_pde(DIR, 0xc0800000, 0x800000 | KERNEL | PTE_PS);
     cr_assert_eq(mmu_fill(v, 0, 0xc0900000, GMEM_WRITE, &f), FILL_MAPPED);
     for (unsigned i = 0; i < 5; i++) {
-        set_pte(0, 0x08000000 + i * 2 * PAGE_SIZE, 0x900000 | RWUAD);
-        cr_assert_eq(mmu_fill(v, i % 2, 0x08000000 + i * 2 * PAGE_SIZE, GMEM_USER | GMEM_WRITE, &f), FILL_MAPPED);
+        gla_t gla = 0x08000000 + i * 2 * PAGE_SIZE;
+
+        set_pte(0, gla, 0x900000 | RWUAD);
+        cr_assert_eq(mmu_fill(v, i % 2, gla, GMEM_USER | GMEM_WRITE, &f), FILL_MAPPED);
     }
     check();
     mmu_trace(vm, 0x900);

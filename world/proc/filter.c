@@ -16,6 +16,7 @@
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -130,17 +131,23 @@ static void put_cookie(struct sock_filter *code, unsigned *n, unsigned i, uint32
 
 int sandbox_filter_user(const uint32_t cookie[2])
 {
-    static const uint32_t free_nrs[] = { SYS_futex, SYS_rt_sigreturn, SYS_restart_syscall };
+    static const uint32_t free_nrs[] = { SYS_rt_sigreturn, SYS_restart_syscall };
     static const uint32_t guarded[] = { SYS_mmap, SYS_munmap, SYS_mprotect, SYS_modify_ldt };
     struct sock_filter code[64];
     unsigned n = 0;
 
     put_arch(code, &n);
     put_allowed(code, &n, free_nrs, COUNT(free_nrs));
+    /* Of futex only WAIT and WAKE (0 and 1). */
+    put_unless(code, &n, SYS_futex, 4);
+    put(code, &n, (struct sock_filter)LOAD(args[1]));
+    put(code, &n, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, FUTEX_WAKE, 0, 1));
+    put(code, &n, (struct sock_filter)RETURN(SECCOMP_RET_TRAP));
+    put(code, &n, (struct sock_filter)RETURN(SECCOMP_RET_ALLOW));
     for (unsigned i = 0; i < COUNT(guarded); i++)
         put(code, &n, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, guarded[i], (uint8_t)(COUNT(guarded) - i), 0));
     put(code, &n, (struct sock_filter)RETURN(SECCOMP_RET_TRAP));
-    put_cookie(code, &n, 3, cookie[0]);
+    put_cookie(code, &n, 3, cookie[0]); /* the last of the guarded jumps lands here */
     put_cookie(code, &n, 4, cookie[1]);
     put(code, &n, (struct sock_filter)RETURN(SECCOMP_RET_ALLOW));
     return filter_install(code, (unsigned short)n);

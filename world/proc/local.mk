@@ -21,5 +21,4 @@ libmonproc_a_SOURCES += \
 btvmm_SOURCES += \
     %reldir%/filter.c \
     %reldir%/start.c \
-    %reldir%/ustart.c \
     %reldir%/ustart.c

@@ -211,12 +211,35 @@ __attribute__((noreturn)) static void switch_stack(struct world *w, uint8_t *blo
     __builtin_unreachable();
 }
 
-/* Direct execution is wanted, and in the order of things: before anything of the kernel view exists. */
+/* The C library's restartable sequences area (glibc 2.35): the kernel writes to it at every preemption. */
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned __rseq_size __attribute__((weak));
+#define RSEQ_SIGNATURE 0x53053053u
+#define RSEQ_UNREGISTER 1
+#define RSEQ_LENGTH 32u /* what glibc registers, whatever __rseq_size says is in use */
+
+/* A user view unmaps that area, and nobody needs it in the kernel view either. */
+static int rseq_drop(void)
+{
+    uint8_t *area = (uint8_t *)rdfsbase() + (&__rseq_offset ? __rseq_offset : 0);
+    unsigned len = &__rseq_size && __rseq_size > RSEQ_LENGTH ? __rseq_size : RSEQ_LENGTH;
+
+    if (!&__rseq_offset || !&__rseq_size || !__rseq_size)
+        return 0;
+    return syscall(SYS_rseq, area, len, RSEQ_UNREGISTER, RSEQ_SIGNATURE) ? -errno : 0;
+}
+
+/* Before anything of the kernel view exists.  Where the host has no user views (say, because it seals its own mappings),
+ * user code runs translated unless direct execution was asked for. */
 static int user_views_build(struct world *w)
 {
     const struct cross_config *c = &w->cross->config;
+    int err;
 
-    return uviews_make(w, c->user_exec == USER_EXEC_TRANSLATE ? 0 : UVIEWS_MAX, c->host_cpuid_faulting);
+    if (c->user_exec == USER_EXEC_TRANSLATE)
+        return 0;
+    err = uviews_make(w, UVIEWS_MAX, c->host_cpuid_faulting);
+    return c->user_exec == USER_EXEC_DIRECT ? err : 0;
 }
 
 static int kernel_view_build(struct world *w, const char **what)
@@ -226,6 +249,8 @@ static int kernel_view_build(struct world *w, const char **what)
     int err;
 
     if (*what = "an empty low 4 GiB", (err = low_memory_check(w)))
+        return err;
+    if (*what = "rid of restartable sequences", (err = rseq_drop()))
         return err;
     if (*what = "user views", (err = user_views_build(w)))
         return err;

@@ -200,8 +200,12 @@ int uviews_make(struct world *w, unsigned n, bool cpuid_faulting)
         err = view_start(w, &w->u->view[i], cookie, cpuid_faulting);
     for (unsigned i = 0; i < n && !err; i++)
         err = view_wait(&w->u->view[i]);
-    if (err)
+    if (err) {
+        for (unsigned i = 0; i < n; i++)
+            if (w->u->view[i].pid > 0)
+                kill(w->u->view[i].pid, SIGKILL);
         return err;
+    }
     memcpy(w->u->cookie, cookie, sizeof cookie);
     memcpy(w->u->key, key, sizeof key);
     w->uviews = n;

@@ -182,7 +182,7 @@ static bool seg_data_rw(const struct seg *s)
 static bool seg_null(const struct seg *s) { return !(s->attr & SEG_ATTR_P); }
 
 /* FS (i = 0) or GS (1): selector and base, with an order for its descriptor if that must change. */
-static bool seg_set_fsgs(struct vm *vm, struct uview *u, const struct seg *s, unsigned i)
+static void seg_set_fsgs(struct vm *vm, struct uview *u, const struct seg *s, unsigned i)
 {
     unsigned seg = i ? SEG_GS : SEG_FS;
     struct uorder o = { UORDER_LDT, (i ? ULDT_GS : ULDT_FS) >> 3, s->limit, DESC_BIG | DESC_USEABLE, 0 };
@@ -190,10 +190,8 @@ static bool seg_set_fsgs(struct vm *vm, struct uview *u, const struct seg *s, un
     u->x->base[i] = seg_null(s) ? 0 : s->base;
     if (seg_null(s) || (seg_data_rw(s) && s->limit == 0xffffffffu)) {
         u->x->set[seg] = seg_null(s) ? 0 : ULDT_FLAT;
-        return true;
+        return;
     }
-    if (s->attr & (SEG_ATTR_CODE | SEG_ATTR_EC))
-        return false;
     if (!(s->attr & SEG_ATTR_RW))
         o.prot |= DESC_RDONLY;
     if (s->limit > 0xfffff) {
@@ -206,24 +204,31 @@ static bool seg_set_fsgs(struct vm *vm, struct uview *u, const struct seg *s, un
         u->ldt_flags[i] = o.prot;
     }
     u->x->set[seg] = i ? ULDT_GS : ULDT_FS;
-    return true;
 }
 
-static bool segs_set(struct vcpu *v, struct uview *u)
+/* DS, ES: flat or null.  FS, GS: data of any base and limit, or null. */
+static bool seg_direct_flat(const struct seg *s) { return seg_null(s) || (seg_flat(s) && seg_data_rw(s)); }
+
+static bool seg_direct_based(const struct seg *s)
 {
-    static const uint8_t data[] = { SEG_DS, SEG_ES };
+    return seg_null(s) || ((s->attr & SEG_ATTR_S) && !(s->attr & (SEG_ATTR_CODE | SEG_ATTR_EC)));
+}
+
+bool world_direct_ok(const struct vcpu *v)
+{
     const struct seg *s = v->seg;
 
-    if (!seg_flat(&s[SEG_CS]) || !vcpu_code32(v) || !seg_flat(&s[SEG_SS]) || !seg_data_rw(&s[SEG_SS]) ||
-        !vcpu_stack32(v))
-        return false;
-    for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
-        const struct seg *d = &s[data[i]];
-        if (!seg_null(d) && !(seg_flat(d) && seg_data_rw(d)))
-            return false;
-        u->x->set[data[i]] = seg_null(d) ? 0 : ULDT_FLAT;
-    }
-    return seg_set_fsgs(v->vm, u, &s[SEG_FS], 0) && seg_set_fsgs(v->vm, u, &s[SEG_GS], 1);
+    return seg_flat(&s[SEG_CS]) && vcpu_code32(v) && seg_flat(&s[SEG_SS]) && seg_data_rw(&s[SEG_SS]) &&
+           vcpu_stack32(v) && seg_direct_flat(&s[SEG_DS]) && seg_direct_flat(&s[SEG_ES]) &&
+           seg_direct_based(&s[SEG_FS]) && seg_direct_based(&s[SEG_GS]);
+}
+
+static void segs_set(struct vcpu *v, struct uview *u)
+{
+    u->x->set[SEG_DS] = seg_null(&v->seg[SEG_DS]) ? 0 : ULDT_FLAT;
+    u->x->set[SEG_ES] = seg_null(&v->seg[SEG_ES]) ? 0 : ULDT_FLAT;
+    seg_set_fsgs(v->vm, u, &v->seg[SEG_FS], 0);
+    seg_set_fsgs(v->vm, u, &v->seg[SEG_GS], 1);
 }
 
 /* What the guest meant by a selector that it loaded by itself: one of the view's own was read from a register. */
@@ -377,8 +382,10 @@ static void exit_trap(struct vcpu *v, const struct uview *u, unsigned sig)
     } else if (sig == SIG_BUS && v->exit.vec == VEC_PF) {
         vm_stop(v->vm, VM_STOP_HOST, "host: no memory for guest RAM");
         v->exit.kind = EXIT_ATTENTION;
-    } else if (v->exit.vec == VEC_BP || v->exit.vec == VEC_OF) {
-        softint(v, v->exit.vec, v->eip);
+    } else if (sig == SIG_TRAP && v->exit.vec == VEC_BP) {
+        v->eip--; /* traps, not faults: back to INT3 and INTO */
+    } else if (v->exit.vec == VEC_OF) {
+        v->eip--;
     } else if (v->exit.vec == VEC_GP && (v->exit.err & 7) == 2 && code_is(v, 0, (uint8_t[]){ 0xcd, (uint8_t)vec }, 2)) {
         softint(v, vec, v->eip + 2);
     }
@@ -446,8 +453,9 @@ void world_enter_direct(struct vcpu *v, unsigned view)
         escaped(v, "frame");
         return;
     }
-    if (!segs_set(v, u))
+    if (!world_direct_ok(v))
         return;
+    segs_set(v, u);
     w->u->running = u; /* from here on the signal handlers kick the view; now look */
     __asm__ volatile("" : : : "memory");
     if (!v->attention && v->vm->stop == VM_RUNNING) {
