@@ -33,7 +33,10 @@
 #define MODE_GS2FS BIT(6)    /* guest GS sits in the real FS */
 #define MODE_ODDFLAGS BIT(7) /* IOPL, NT or AC set: PUSHF/POPF/CLI/STI are interpreted */
 #define MODE_NOTSC BIT(8)    /* RDTSC is interpreted */
+#define MODE_GSBIAS BIT(10)  /* ... with its base lowered by GS_BIAS, see emit_biased() */
 #define MODE_ODDCS BIT(9)    /* CS not flat: base and limit are part of the key */
+
+#define GS_BIAS 0x100000u
 
 static inline bool mode_user(uint32_t mode) { return (mode & MODE_CPL) == 3; }
 

@@ -119,8 +119,10 @@ static void take_context(struct vcpu *v, uint32_t mode)
 static bool take_segments(struct vcpu *v, uint32_t mode)
 {
     struct bt *bt = v->vm->bt;
-    uint32_t state = mode & (MODE_CPL | MODE_GS2FS);
+    uint32_t state = mode & (MODE_CPL | MODE_GS2FS | MODE_GSBIAS);
     gla_t limit = mode_user(mode) ? mmu_user_limit(v) : WIN_BASE;
+    uint32_t bias = mode & MODE_GSBIAS ? GS_BIAS : 0;
+    bool ok;
 
     if (!v->hsel_dirty && state == bt->seg_state && limit == bt->seg_limit)
         return true;
@@ -130,10 +132,12 @@ static bool take_segments(struct vcpu *v, uint32_t mode)
         bt->wd->sel[s] = v->seg[s].sel;
     bt->seg_state = state;
     bt->seg_limit = limit;
-    if (world_seg_sync(v, limit, mode & MODE_GS2FS))
-        return true;
-    bt->seg_state = ~0u;
-    return false;
+    v->seg[SEG_GS].base -= bias;
+    ok = world_seg_sync(v, limit, mode & MODE_GS2FS);
+    v->seg[SEG_GS].base += bias;
+    if (!ok)
+        bt->seg_state = ~0u;
+    return ok;
 }
 
 /* --------------------------------------------------------- finding a TU */

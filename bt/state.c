@@ -34,7 +34,8 @@ uint32_t bt_mode(const struct vcpu *v)
     if (!vcpu_stack32(v))
         mode |= MODE_SS16;
     if (v->cpl == 3 && (v->seg[SEG_GS].attr & SEG_ATTR_P) && !(v->seg[SEG_FS].attr & SEG_ATTR_P))
-        mode |= MODE_GS2FS;
+        mode |= MODE_GS2FS | (v->seg[SEG_GS].limit == 0xffffffffu && v->seg[SEG_GS].base >= GS_BIAS &&
+                              !(v->seg[SEG_GS].attr & SEG_ATTR_EC) ? MODE_GSBIAS : 0);
     if (v->eflags & (EFLAGS_IOPL | EFLAGS_NT | EFLAGS_AC | EFLAGS_VIF | EFLAGS_VIP))
         mode |= MODE_ODDFLAGS;
     if (v->tsc_offset || ((v->cr4 & CR4_TSD) && v->cpl))

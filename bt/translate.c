@@ -146,30 +146,82 @@ static void emit_interp(struct tr *r, bool end)
         r->ended = true;
 }
 
+/*
+ * Thread-local variables lie below the thread control block: %gs:-60, in a
+ * segment whose 4 GiB limit lets offsets wrap.  A truncated segment can't
+ * admit both small and negative offsets, so the real FS gets a base lower by
+ * GS_BIAS and each displacement is raised by as much: offsets from -1 MiB
+ * upwards become small positive ones; all others still exceed the limit.
+ */
+static bool bias_possible(const struct tr *r, const struct bt_insn *in, const uint8_t *b)
+{
+    if (!(r->mode & MODE_GSBIAS))
+        return true;
+    if (in->asz16 || (!in->modrm_off && (b[in->opcode_off] < 0xa0 || b[in->opcode_off] > 0xa3)))
+        return false; /* 16-bit addresses, string instructions, XLAT */
+    return !(b[in->opcode_off] == 0x62 && in->modrm >> 6 == 1); /* EVEX scales its disp8 */
+}
+
+/* Emit ModRM, SIB and a disp32 raised by GS_BIAS, then what follows (immediates). */
+static void emit_biased(struct tr *r, const struct bt_insn *in, const uint8_t *b, unsigned reg)
+{
+    const uint8_t *p = b + in->modrm_off + 1, *end = b + in->len;
+    unsigned mod = in->modrm >> 6, rm = in->modrm & 7;
+    bool sib = rm == 4, absolute = mod == 0 && (rm == 5 || (sib && (p[0] & 7) == 5));
+    uint32_t disp = 0;
+
+    emit8(&r->e, MODRM(absolute ? 0 : 2, reg, rm));
+    if (sib)
+        emit8(&r->e, *p++);
+    if (mod == 1) {
+        disp = sext8(*p++);
+    } else if (mod == 2 || absolute) {
+        disp = get32(p);
+        p += 4;
+    }
+    emit32(&r->e, disp + GS_BIAS);
+    emit_bytes(&r->e, p, (unsigned)(end - p));
+}
+
+static void emit_gs_ident(struct tr *r, const struct bt_insn *in, const uint8_t *b)
+{
+    uint8_t *at = r->e.p;
+
+    if (!(r->mode & MODE_GSBIAS)) {
+        emit_bytes(&r->e, b, in->len);
+    } else if (in->modrm_off) {
+        emit_bytes(&r->e, b, in->modrm_off);
+        emit_biased(r, in, b, in->modrm >> 3 & 7);
+    } else { /* MOV to or from moffs32 */
+        emit_bytes(&r->e, b, in->opcode_off + 1u);
+        emit32(&r->e, get32(b + in->opcode_off + 1) + GS_BIAS);
+    }
+    at[in->seg_off] = 0x64;
+}
+
 /* The segment prefix is one that translated code can use as it stands. */
-static bool seg_usable(const struct tr *r, const struct bt_insn *in)
+static bool seg_usable(const struct tr *r, const struct bt_insn *in, const uint8_t *b)
 {
     if (!in->mem || in->seg == 0xff)
         return true;
     switch (in->seg) {
     case SEG_CS: return false; /* the real CS is execute-only */
     case SEG_FS: return !(r->mode & MODE_GS2FS);
-    case SEG_GS: return r->mode & MODE_GS2FS;
+    case SEG_GS: return (r->mode & MODE_GS2FS) && bias_possible(r, in, b);
     default: return true;
     }
 }
 
 static void emit_ident(struct tr *r, const struct bt_insn *in, const uint8_t *b)
 {
-    uint8_t *at = r->e.p;
-
-    if (!seg_usable(r, in)) {
+    if (!seg_usable(r, in, b)) {
         emit_interp(r, false);
         return;
     }
-    emit_bytes(&r->e, b, in->len);
     if (in->mem && in->seg == SEG_GS)
-        at[in->seg_off] = 0x64;
+        emit_gs_ident(r, in, b);
+    else
+        emit_bytes(&r->e, b, in->len);
     r->v->vm->stats->tu_ident_insns++;
 }
 
@@ -287,6 +339,10 @@ static void emit_load_target(struct tr *r, const struct bt_insn *in, const uint8
     if (in->asz16)
         emit8(&r->e, 0x67);
     emit8(&r->e, 0x8b);
+    if (in->seg == SEG_GS && (r->mode & MODE_GSBIAS)) {
+        emit_biased(r, in, b, REG_ECX);
+        return;
+    }
     emit8(&r->e, (uint8_t)((in->modrm & ~0x38) | REG_ECX << 3));
     emit_bytes(&r->e, b + in->modrm_off + 1, in->len - in->modrm_off - 1);
 }
@@ -296,7 +352,7 @@ static void emit_indirect_insn(struct tr *r, const struct bt_insn *in, const uin
     uint32_t next = insn_eip(r, r->n + 1);
     uint8_t *imm = NULL;
 
-    if ((call && (r->mode & MODE_SS16)) || !seg_usable(r, in)) {
+    if ((call && (r->mode & MODE_SS16)) || !seg_usable(r, in, b)) {
         emit_interp(r, true);
         return;
     }

@@ -91,7 +91,8 @@ static bool target_gate(struct vcpu *v, struct desc g, bool jmp, struct target *
 
 /* --- CALL's frames --- */
 
-static bool call_same(struct vcpu *v, const struct target *t, unsigned opsize, uint32_t next_eip, struct fault *f)
+static bool call_same(struct vcpu *v, const struct target *t, unsigned opsize, uint32_t next_eip,
+                      struct fault *f)
 {
     uint32_t slots[2] = {next_eip, v->seg[SEG_CS].sel};
     uint32_t esp = v->gpr[REG_ESP];
@@ -106,7 +107,8 @@ static bool call_same(struct vcpu *v, const struct target *t, unsigned opsize, u
 }
 
 /* Through a gate to an inner ring: SS:ESP, parameters and CS:EIP on the TSS's stack. */
-static bool call_inner(struct vcpu *v, const struct target *t, struct desc g, uint32_t next_eip, struct fault *f)
+static bool call_inner(struct vcpu *v, const struct target *t, struct desc g, uint32_t next_eip,
+                       struct fault *f)
 {
     unsigned opsize = gate_is32(g) ? 4 : 2, params = g.hi & 0x1f;
     uint32_t outer_esp = v->gpr[REG_ESP], slots[4 + 31], esp;
@@ -138,7 +140,8 @@ static bool call_inner(struct vcpu *v, const struct target *t, struct desc g, ui
 
 /* --- the two instructions --- */
 
-static bool far_gate(struct vcpu *v, uint16_t sel, struct desc g, bool jmp, uint32_t next_eip, struct fault *f)
+static bool far_gate(struct vcpu *v, uint16_t sel, struct desc g, bool jmp, uint32_t next_eip,
+                     struct fault *f)
 {
     struct target t;
 
@@ -257,7 +260,8 @@ static uint32_t slot_get(const uint8_t *frame, unsigned i, unsigned opsize)
     return opsize == 4 ? get32(frame + 4 * i) : get16(frame + 2 * i);
 }
 
-static bool far_ret_outer(struct vcpu *v, const struct target *t, unsigned opsize, uint16_t pop, struct fault *f)
+static bool far_ret_outer(struct vcpu *v, const struct target *t, unsigned opsize, uint16_t pop,
+                          struct fault *f)
 {
     uint8_t frame[8];
     struct seg ss;

@@ -34,14 +34,15 @@ static inline uint32_t gate_off(struct desc g)
     return (g.lo & 0xffff) | (gate_is32(g) ? g.hi & 0xffff0000 : 0);
 }
 
-/* Does [off, off+len) lie within the segment?  Expand-down segments are turned round (SDM 5.3).  In a segment of
- * 4 GiB an access may wrap: the SDM leaves that to the implementation, and host CPUs raise nothing. */
+/* Does [off, off+len) lie within the segment?  Expand-down segments are turned round (SDM 5.3).  In a flat
+ * segment an access may wrap: the SDM leaves that to the implementation, and host CPUs raise nothing there, but
+ * do so when the base is not zero. */
 static inline bool seg_fits(const struct seg *s, uint32_t off, uint32_t len)
 {
     uint32_t last = off + len - 1;
 
     if (unlikely(last < off))
-        return s->limit == 0xffffffffu && (s->attr & (SEG_ATTR_CODE | SEG_ATTR_EC)) != SEG_ATTR_EC;
+        return s->limit == 0xffffffffu && s->base == 0 && (s->attr & (SEG_ATTR_CODE | SEG_ATTR_EC)) != SEG_ATTR_EC;
     if (likely((s->attr & (SEG_ATTR_CODE | SEG_ATTR_EC)) != SEG_ATTR_EC))
         return last <= s->limit;
     return off > s->limit && last <= (s->attr & SEG_ATTR_DB ? 0xffffffffu : 0xffffu);
@@ -62,8 +63,8 @@ bool tss_stack(struct vcpu *v, unsigned cpl, uint32_t ext, struct seg *ss, uint3
  * Write n bytes (slots of `slot` bytes, lowest address first) below *esp of `ss` in one go, all or nothing,
  * and move *esp.  A stack that wraps is honoured.  Past the limit: #SS(err).
  */
-bool frame_push(struct vcpu *v, const struct seg *ss, uint32_t *esp, const void *buf, unsigned n, unsigned slot,
-                unsigned user, uint32_t err, struct fault *f);
+bool frame_push(struct vcpu *v, const struct seg *ss, uint32_t *esp, const void *buf, unsigned n,
+                unsigned slot, unsigned user, uint32_t err, struct fault *f);
 /* Read n bytes at SS:ESP+skip of the current stack; #SS(0). */
 bool frame_peek(struct vcpu *v, uint32_t skip, void *buf, unsigned n, struct fault *f);
 /* Squeeze dwords into words for a 16-bit frame, in place. */

@@ -55,8 +55,12 @@ static bool fetch(struct exec *x)
         if (r == 0)
             return false;
     }
-    if (unlikely(r < 0))
-        return r == INSN_TOO_LONG ? gp0(x) : ud(x);
+    if (unlikely(r < 0)) {
+        if (r == INSN_UNDEFINED)
+            return ud(x);
+        /* CPUs meet the 16th byte's page before they give up. */
+        return gmem_probe(v, gla + 15, 1, x->access | GMEM_FETCH, x->f) ? gp0(x) : false;
+    }
     x->next = v->eip + (unsigned)r;
     return true;
 }

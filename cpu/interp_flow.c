@@ -29,10 +29,17 @@ bool exec_jump(struct exec *x, uint32_t target)
     return true;
 }
 
+/* CPUs write the return address before they look at the target; ESP moves only if both are good. */
 bool exec_call(struct exec *x, uint32_t target)
 {
-    if (!target_ok(x, &target) || !exec_push(x, x->next))
+    uint32_t esp = x->v->gpr[REG_ESP];
+
+    if (!exec_push(x, x->next))
         return false;
+    if (!target_ok(x, &target)) {
+        x->v->gpr[REG_ESP] = esp;
+        return false;
+    }
     x->next = target;
     return true;
 }

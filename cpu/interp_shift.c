@@ -89,8 +89,8 @@ bool exec_group2(struct exec *x)
         return false;
     if (count == 0)
         return !x->in.mem || rm_put(x, size, a);
-    /* ROL and ROR by an immediate other than 1 leave OF alone, on the CPUs tried. */
-    r = op < 2 ? rotate(x->v, op, top, a, count, x->in.opcode < 0xd0 && count != 1)
+    /* ROL and ROR of a register by an immediate other than 1 leave OF alone, on the CPUs tried. */
+    r = op < 2 ? rotate(x->v, op, top, a, count, x->in.opcode < 0xd0 && count != 1 && !x->in.mem)
                : op < 4 ? rotate_carry(x->v, op, top, a, count) : shift(x->v, op, top, a, count);
     if (rm_put(x, size, r))
         return true;

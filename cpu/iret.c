@@ -44,7 +44,8 @@ static bool iret_read(struct vcpu *v, uint32_t *slots, unsigned first, unsigned 
     return true;
 }
 
-/* Three slots, or five when reading five can't fault where three would not.  Returns how many, 0 on a fault. */
+/* Three slots, or five when reading five can't fault where three would not.  Returns how many, 0 on a
+ * fault. */
 static unsigned iret_read_frame(struct vcpu *v, uint32_t *slots, unsigned opsize, struct fault *f)
 {
     const struct seg *ss = &v->seg[SEG_SS];

@@ -159,7 +159,8 @@ static bool seg_fault(unsigned seg, struct fault *f)
     return fault_set(f, seg == SEG_SS ? VEC_SS : VEC_GP, true, 0);
 }
 
-bool seg_linear(struct vcpu *v, unsigned seg, uint32_t off, unsigned len, bool write, gla_t *gla, struct fault *f)
+bool seg_linear(struct vcpu *v, unsigned seg, uint32_t off, unsigned len, bool write, gla_t *gla,
+                struct fault *f)
 {
     const struct seg *s = &v->seg[seg];
 
@@ -168,7 +169,8 @@ bool seg_linear(struct vcpu *v, unsigned seg, uint32_t off, unsigned len, bool w
         return seg_fault(seg, f);
     if (likely(vcpu_protected(v))) {
         /* Code is never writable and maybe not readable; data is always readable. */
-        bool ok = s->attr & SEG_ATTR_CODE ? !write && (s->attr & SEG_ATTR_RW) : !write || (s->attr & SEG_ATTR_RW);
+        bool rw = s->attr & SEG_ATTR_RW;
+        bool ok = s->attr & SEG_ATTR_CODE ? !write && rw : !write || rw;
 
         if (unlikely(!ok))
             return seg_fault(seg, f);

@@ -74,8 +74,8 @@ static bool frame_push_wrapped(struct vcpu *v, const struct seg *ss, uint32_t lo
            gmem_write(v, ss->base, buf + first, n - first, access, f);
 }
 
-bool frame_push(struct vcpu *v, const struct seg *ss, uint32_t *esp, const void *buf, unsigned n, unsigned slot,
-                unsigned user, uint32_t err, struct fault *f)
+bool frame_push(struct vcpu *v, const struct seg *ss, uint32_t *esp, const void *buf, unsigned n,
+                unsigned slot, unsigned user, uint32_t err, struct fault *f)
 {
     uint32_t mask = stack_mask(ss), top = *esp & mask, low = (top - n) & mask;
     unsigned access = GMEM_WRITE | user;

@@ -113,7 +113,8 @@ static bool task_save(struct vcpu *v, const struct switching *s, struct fault *f
             put16(m + 0x12 + 2 * i, (uint16_t)v->gpr[i]);
         for (unsigned i = 0; i < 4; i++)
             put16(m + 0x22 + 2 * i, v->seg[i].sel);
-        return gmem_write(v, v->tr.base + TSS16_SAVE, m + TSS16_SAVE, TSS16_SAVE_END - TSS16_SAVE, GMEM_WRITE, f);
+        return gmem_write(v, v->tr.base + TSS16_SAVE, m + TSS16_SAVE, TSS16_SAVE_END - TSS16_SAVE,
+                          GMEM_WRITE, f);
     }
     put32(m + 0x20, s->next_eip);
     put32(m + 0x24, eflags);

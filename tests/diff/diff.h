@@ -43,11 +43,13 @@ struct guest_mem {
 #define SEL_DATA 0x2b
 #define SEL_CODE64 0x33
 #define LDT_SEL(n) ((uint16_t)((n) << 3 | 7))
-enum { LDT_FS, LDT_GS, LDT_CODE16, LDT_STACK16, LDT_DOWN32, LDT_ABSENT, LDT_CODE_XO, LDT_DOWN16, LDT_COUNT };
+enum { LDT_FS, LDT_GS, LDT_CODE16, LDT_STACK16, LDT_DOWN32, LDT_ABSENT, LDT_CODE_XO, LDT_DOWN16,
+       LDT_BIG, LDT_COUNT };
 
 struct ldt_entry {
     uint32_t base, limit;
     bool is32, code, down, read_only, absent;
+    bool pages; /* limit is in pages */
 };
 extern const struct ldt_entry ldt_entries[LDT_COUNT];
 
@@ -72,6 +74,7 @@ struct group {
     uint32_t undef;            /* flags that it leaves undefined */
     uint8_t fix_at, fix_size;  /* a jump displacement or address to be filled in; size 0: none */
     bool fix_abs;
+    uint32_t fix_minus;        /* base of the code segment that the address is for */
     uint8_t target;            /* group index; seq->ngroups means the end */
 };
 

@@ -239,7 +239,8 @@ static void make_ldt(void)
     for (unsigned i = 0; i < LDT_COUNT; i++) {
         const struct ldt_entry *d = &ldt_entries[i];
         unsigned type = (d->code ? 8 : d->down ? 4 : 0) | (d->read_only ? 0 : 2) | 1;
-        put_desc(e->sys.ldt + 8 * i, d->base, d->limit, (d->absent ? 0x70 : 0xf0) | type, d->is32 ? 4 : 0);
+        put_desc(e->sys.ldt + 8 * i, d->base, d->limit, (d->absent ? 0x70 : 0xf0) | type,
+                 (d->is32 ? 4 : 0) | (d->pages ? 8 : 0));
     }
 }
 
@@ -252,6 +253,7 @@ static void make_tables(void)
     put_desc(s->gdt + KERNEL_DS, 0, 0xfffff, 0x93, 0xc);
     put_desc(s->gdt + (SEL_CODE32 & ~7), 0, 0xfffff, 0xfb, 0xc);
     put_desc(s->gdt + (SEL_DATA & ~7), 0, 0xfffff, 0xf3, 0xc);
+    put_desc(s->gdt + (SEL_CODE64 & ~7), 0, 0xfffff, 0xfb, 0xa);
     put_desc(s->gdt + TSS_SEL, base + offsetof(struct system_page, tss), 103, 0x8b, 0);
     put_desc(s->gdt + LDT_GDT_SEL, base + offsetof(struct system_page, ldt), sizeof s->ldt - 1, 0x82, 0);
     make_ldt();
@@ -333,12 +335,15 @@ static void undo_delivery(struct outcome *o, struct vcpu *v)
 
 static enum outcome_kind run_loop(struct vcpu *v, const struct seq *s, struct fault *f)
 {
-    uint32_t end = s->start[s->ngroups];
+    uint32_t end = CODE_BASE + s->place + s->code_len;
     bool has_tail = s->place + s->code_len + (s->code16 ? 8 : 7) <= CODE_SIZE;
 
     for (unsigned i = 0; i < MAX_STEPS; i++) {
-        if (v->eip == end && has_tail && v->seg[SEG_CS].sel == s->init.sel[SEG_CS])
+        if (v->seg[SEG_CS].base + v->eip == end && has_tail) { /* the far jump would set both */
+            v->eip = s->start[s->ngroups];
+            v->seg[SEG_CS].sel = s->init.sel[SEG_CS];
             return OUT_END;
+        }
         switch (interp_step(v, f)) {
         case INTERP_OK:
             break;

@@ -51,10 +51,11 @@ static void make_group(struct gen *q, struct seq *s, unsigned self)
     else if (dice >= 83)
         put_string(q);
     else if (dice >= 75 && q->features & FEAT_SYSTEM)
-        put_system(q);
+        put_system(q, self, s->ngroups);
     else
         put_weighted_form(q);
-    q->g->main_len = (uint8_t)(q->g->len - q->g->main_at);
+    if (!q->g->main_len)
+        q->g->main_len = (uint8_t)(q->g->len - q->g->main_at);
     if (q->g->undef && self + 1 < s->ngroups)
         put_flag_fixer(q);
 }
@@ -93,6 +94,8 @@ static void init_state(struct gen *q, struct seq *s)
     if (chance(q, 10))
         c->eflags |= EFLAGS_ID;
     memcpy(c->sel, sels, sizeof sels);
+    if (chance(q, 30))
+        c->sel[4] = LDT_SEL(LDT_BIG);
     if (s->code16)
         c->sel[1] = LDT_SEL(LDT_CODE16);
     init_fx(q, c);
@@ -144,7 +147,7 @@ void seq_assemble(struct seq *s)
         if (!g->fix_size)
             continue;
         uint32_t to = s->start[g->target], here = s->start[i] + g->fix_at + g->fix_size;
-        uint32_t value = g->fix_abs ? to : to - here;
+        uint32_t value = g->fix_abs ? to - g->fix_minus : to - here;
         memcpy(s->code + (here - g->fix_size - s->start[0]), &value, g->fix_size);
     }
 }

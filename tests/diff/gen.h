@@ -51,6 +51,6 @@ void put_fp(struct gen *q);
 void put_weighted_form(struct gen *q);
 unsigned pick_ext(struct gen *q, unsigned mask);
 uint32_t offset_in_segment(struct gen *q);
-void put_system(struct gen *q);
+void put_system(struct gen *q, unsigned self, unsigned ngroups);
 
 #endif

@@ -57,6 +57,7 @@ const struct ldt_entry ldt_entries[LDT_COUNT] = {
     [LDT_ABSENT] = {.base = DATA_BASE, .limit = 0xffff, .is32 = true, .absent = true},
     [LDT_CODE_XO] = {.base = CODE_BASE, .limit = CODE_SIZE - 1, .is32 = true, .code = true, .read_only = true},
     [LDT_DOWN16] = {.base = DATA_BASE, .limit = 0x7ff, .down = true},
+    [LDT_BIG] = {.base = DATA_BASE + 0x2000, .limit = 0xfffff, .pages = true, .is32 = true},
 };
 
 static struct guest_mem *alias; /* the writable view */
@@ -166,6 +167,7 @@ static bool make_ldt(void)
             .entry_number = i,
             .base_addr = e->base,
             .limit = e->limit,
+            .limit_in_pages = e->pages,
             .seg_32bit = e->is32,
             .contents = e->code ? 2 : e->down ? 1 : 0,
             .read_exec_only = e->read_only,

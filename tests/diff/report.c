@@ -16,6 +16,8 @@ static const char *const seg_names[6] = {"es", "cs", "ss", "ds", "fs", "gs"};
 
 static const struct group *group_at(const struct seq *s, uint32_t eip, uint32_t *offset)
 {
+    if (!s->code16 && eip < CODE_SIZE)
+        eip += CODE_BASE; /* in the segment LDT_CODE_XO */
     for (unsigned i = 0; i < s->ngroups; i++)
         if (eip >= s->start[i] && eip < s->start[i] + s->group[i].len) {
             *offset = eip - s->start[i];
@@ -62,7 +64,7 @@ static bool fx_equal(const uint8_t *a, const uint8_t *b)
 /*
  * What a faulting instruction that makes several accesses has done before is
  * the CPU's affair, as long as it can be restarted: PUSHA, POPA, ENTER, CALL
- * beyond the limit of CS, x87 stores of 80 bits.  Likewise an MMX store that faults may have made the
+ * to where it can't go, x87 stores of 80 bits.  Likewise an MMX store that faults may have made the
  * x87 stack an MMX file already.
  */
 enum { KEEP_REGS = 1, KEEP_MEMORY = 2, KEEP_FX = 4 };
@@ -90,7 +92,7 @@ static unsigned unspecified_by_fault(const struct seq *s, const struct outcome *
         return p[1] == 0x7e || p[1] == 0x7f || p[1] == 0xe7 ? KEEP_FX : 0;
     if (p[0] == 0xdb || p[0] == 0xdf)
         return KEEP_MEMORY;
-    if (p[0] == 0xe8 || (p[0] == 0xff && (p[1] & 0x38) == 0x10))
+    if (p[0] == 0xe8 || p[0] == 0x9a || (p[0] == 0xff && ((p[1] & 0x38) == 0x10 || (p[1] & 0x38) == 0x18)))
         return KEEP_MEMORY;
     return p[0] == 0x61 ? KEEP_REGS : p[0] == 0x60 || p[0] == 0xc8 ? KEEP_MEMORY : 0;
 }

@@ -13,13 +13,17 @@ test_guest_sources = \
     %reldir%/gates.c \
     %reldir%/iret.c \
     %reldir%/paging.c \
-    %reldir%/segment.c
+    %reldir%/segment.c \
+    %reldir%/shadow.c \
+    %reldir%/smc.c
 test_guests = \
     %reldir%/faults.elf \
     %reldir%/gates.elf \
     %reldir%/iret.elf \
     %reldir%/paging.elf \
-    %reldir%/segment.elf
+    %reldir%/segment.elf \
+    %reldir%/shadow.elf \
+    %reldir%/smc.elf
 
 dist_check_SCRIPTS += %reldir%/run-guest
 EXTRA_DIST += $(rt_headers) $(rt_sources) $(test_guest_sources)
@@ -27,7 +31,7 @@ CLEANFILES += $(test_guests)
 
 %reldir%/%.elf: %reldir%/%.c $(rt_sources) $(rt_headers)
 	@$(MKDIR_P) $(@D)
-	$(AM_V_CCLD)$(CC) $(guest_cflags) $(guest_ldflags) -I$(top_srcdir)/%reldir% \
+	$(AM_V_CCLD)$(CC) $(guest_cflags) -fno-delete-null-pointer-checks -Wno-array-bounds $(guest_ldflags) -I$(top_srcdir)/%reldir% \
 	    -T $(top_srcdir)/%reldir%/rt.ld -o $@ $< $(rt_sources:%=$(top_srcdir)/%)
 
 ELF_LOG_DRIVER = $(LOG_DRIVER)

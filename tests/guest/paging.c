@@ -7,9 +7,9 @@
 #include "rt.h"
 
 static uint8_t pages[8][4096] __attribute__((aligned(4096)));
-static uint32_t pdpt_low[8] __attribute__((aligned(32)));
-static uint64_t pae_directory[512] __attribute__((aligned(4096)));
-static uint64_t pae_table[512] __attribute__((aligned(4096)));
+static volatile uint32_t pdpt_low[8] __attribute__((aligned(32)));
+static volatile uint64_t pae_directory[512] __attribute__((aligned(4096)));
+static volatile uint64_t pae_table[512] __attribute__((aligned(4096)));
 
 CODE(read, "movl 4(%esp),%edx\n read_at: movl (%edx),%eax");
 CODE(write, "movl 4(%esp),%edx\n write_at: movl $0x55667788,(%edx)");
@@ -19,7 +19,7 @@ CODE(push_there, "movl 4(%esp),%edx\n movl %esp,%ecx\n movl %edx,%esp\n pushl $0
 
 static void set(void *page, uint32_t clear, uint32_t add)
 {
-    uint32_t *e = pte_of(page);
+    volatile uint32_t *e = pte_of(page);
 
     *e = (*e & ~clear) | add;
     invlpg(page);
@@ -79,7 +79,7 @@ static void test_errors(void)
 static void test_directory_bits(void)
 {
     uint8_t *p = (uint8_t *)0xc00000;   /* not where the stack is */
-    uint32_t *pde = &rt_directory[(uint32_t)p >> 22];
+    volatile uint32_t *pde = &rt_directory[(uint32_t)p >> 22];
 
     *pde &= ~PTE_W;
     WRITE_CR(3, READ_CR(3));
@@ -205,7 +205,8 @@ static void test_crossing(void)
 
 static void test_large(void)
 {
-    uint32_t r[4], *pde = &rt_directory[16];
+    uint32_t r[4];
+    volatile uint32_t *pde = &rt_directory[16];
     volatile uint32_t *v = (volatile uint32_t *)(16u << 22);
 
     cpuid(1, r);

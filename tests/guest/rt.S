@@ -91,6 +91,8 @@ rt_try:
         movl 4(%esp), %eax
         pushl 8(%esp)
         call *%eax
+        movl $0x10, %ecx                /* the code may have left any segment behind */
+        movl %ecx, %ds
         movl %eax, rt_result
         movl $-1, %eax
         jmp rt_recover

@@ -8,8 +8,8 @@ struct frame rt_last;
 uint32_t rt_last_cr2, rt_traps;
 rt_handler *rt_handlers[256];
 bool rt_on_qemu;
-uint32_t rt_directory[1024] __attribute__((aligned(4096)));
-uint32_t rt_tables[16][1024] __attribute__((aligned(4096)));
+volatile uint32_t rt_directory[1024] __attribute__((aligned(4096)));
+volatile uint32_t rt_tables[16][1024] __attribute__((aligned(4096)));
 
 extern volatile uint32_t rt_armed;
 void rt_recover_with(int vector) __attribute__((noreturn));
@@ -221,7 +221,7 @@ void paging_off(void)
     WRITE_CR(0, READ_CR(0) & ~(CR0_PG | CR0_WP));
 }
 
-uint32_t *pte_of(const void *linear)
+volatile uint32_t *pte_of(const void *linear)
 {
     return &rt_tables[(uint32_t)linear >> 22][(uint32_t)linear >> 12 & 1023];
 }

@@ -100,10 +100,10 @@ void lidt_limit(uint32_t limit);
 
 /* Paging: linear = physical for the first 64 MiB, 4 KiB pages for everybody, writable. */
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 0x20, PTE_D = 0x40, PTE_PS = 0x80, PTE_G = 0x100 };
-extern uint32_t rt_directory[1024], rt_tables[16][1024];
+extern volatile uint32_t rt_directory[1024], rt_tables[16][1024];
 void paging_on(void);
 void paging_off(void);
-uint32_t *pte_of(const void *linear);
+volatile uint32_t *pte_of(const void *linear);
 static inline void invlpg(const volatile void *p) { asm volatile("invlpg (%0)" : : "r"(p) : "memory"); }
 
 /* PIC and PIT */

@@ -193,7 +193,6 @@ Test(cpu_exception, inner_stack_checks)
 
 Test(cpu_exception, delivery_is_atomic)
 {
-    struct fault pf;
 
     i386_user(v);
     fake_gmem.flags[(KSTACK_TOP - 1) >> 12] = FAKE_ABSENT;
@@ -206,7 +205,6 @@ Test(cpu_exception, delivery_is_atomic)
     memset(fake_gmem.mem + KSTACK_TOP - 0x1000, 0xaa, 8);
     soft_int_fails(0x80, VEC_PF, PFERR_W);
     cr_assert_eq(mem32(KSTACK_TOP - 0x1000), 0xaaaaaaaa);
-    (void)pf;
 }
 
 Test(cpu_exception, ext_bit_of_events)
@@ -419,7 +417,7 @@ Test(cpu_exception, task_gate_pushes_the_error_code_on_the_new_stack)
     cr_assert_eq(v->cr3, 0, "CR3 is not loaded without paging");
 }
 
-Test(cpu_exception, endless_debug_task_ends_the_vm)
+Test(cpu_exception, debug_trap_of_a_task_switch)
 {
     second_task();
     mem_put32(TSS2_AT + 0x64, 1); /* T */

@@ -41,17 +41,18 @@ static uint64_t at(uint64_t tick) { return i8254_tick_time(tick); }
 struct model {
     unsigned mode, m;
     bool bcd, gate, out, started, load, trigger, strobe_armed, null;
-    uint32_t cr, ce;
+    uint32_t cr, n, ce; /* n: what the counting element was loaded from */
 };
 
-static uint32_t model_start(uint32_t n, unsigned mode)
+static void model_start(struct model *s)
 {
-    return mode == 3 ? n & ~1u : n;
+    s->n = s->cr;
+    s->ce = s->mode == 3 ? s->n & ~1u : s->n;
 }
 
 static void model_load(struct model *s)
 {
-    s->ce = model_start(s->cr, s->mode);
+    model_start(s);
     s->load = s->trigger = false;
     s->started = s->strobe_armed = true;
     if (s->mode == 2 || s->mode == 3)
@@ -71,9 +72,9 @@ static void model_step3(struct model *s)
 
     if (!odd_high)
         s->ce -= 2;
-    if (odd_high || (s->ce == 0 && (!s->out || !(s->cr & 1) || s->cr == 0))) {
+    if (odd_high || (s->ce == 0 && (!s->out || !(s->n & 1)))) {
         s->out = !s->out;
-        s->ce = model_start(s->cr, 3);
+        model_start(s);
     }
 }
 

@@ -7,7 +7,7 @@ if TESTS_ENABLED
 unit_cppflags = $(AM_CPPFLAGS) -DHOSTED_TEST
 unit_cflags = $(AM_CFLAGS) $(SAN_CFLAGS)
 unit_ldflags = $(SAN_LDFLAGS)
-MON_LIBS = libmonhosted.a $(ZYDIS_LIBS) $(CRITERION_LIBS)
+MON_LIBS = libmonhosted.a $(ZYDIS_LIBS) $(CAPSTONE_LIBS) $(CRITERION_LIBS)
 HOST_LIBS = libhost.a $(CAPSTONE_LIBS) $(ELF_LIBS) libmonhosted.a $(ZYDIS_LIBS) $(CRITERION_LIBS)
 
 UNIT_TESTS += %reldir%/base_fmt
@@ -51,6 +51,13 @@ UNIT_TESTS += %reldir%/cpu_segment
 %canon_reldir%_cpu_segment_CFLAGS = $(unit_cflags)
 %canon_reldir%_cpu_segment_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_cpu_segment_LDADD = $(MON_LIBS)
+
+UNIT_TESTS += %reldir%/devices_i8254
+%canon_reldir%_devices_i8254_SOURCES = %reldir%/devices_i8254.c
+%canon_reldir%_devices_i8254_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_devices_i8254_CFLAGS = $(unit_cflags)
+%canon_reldir%_devices_i8254_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_devices_i8254_LDADD = $(MON_LIBS)
 
 UNIT_TESTS += %reldir%/host_console
 %canon_reldir%_host_console_SOURCES = %reldir%/host_console.c

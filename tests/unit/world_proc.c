@@ -90,6 +90,13 @@ Test(world_proc, direct_attention) { expect_done("directatt"); }
 Test(world_proc, direct_storm) { expect_done("directstorm"); }
 Test(world_proc, direct_fpu) { expect_done("directfpu"); }
 
+Test(world_proc, killed_user_view_stops_the_vm)
+{
+    struct result r = run("directkill");
+
+    cr_assert(r.cross->stopped == VM_STOP_HOST && strstr(r.cross->stop_msg, "user view"), "%s", r.cross->stop_msg);
+}
+
 /* User code in 64-bit mode gets nothing, and ends its VM. */
 static void expect_escape(const char *scenario, const char *how)
 {
@@ -137,6 +144,9 @@ Test(world_proc, own_bugs_end_in_a_dump)
     r = run("crash");
     cr_assert(r.cross->stopped == VM_STOP_BUG && strstr(r.cross->stop_msg, "signal 11"), "%s", r.cross->stop_msg);
     cr_assert(strstr(r.cross->dump, "cr2 0x1234500000"), "%s", r.cross->dump);
+    r = run("overflow");
+    cr_assert(r.cross->stopped == VM_STOP_BUG && strstr(r.cross->stop_msg, "signal 11"), "%s", r.cross->stop_msg);
+    cr_assert(strstr(r.cross->dump, "stack (from proc_main): +") || strstr(r.cross->dump, "stack (from proc_main): -"));
 }
 
 Test(world_proc, sandbox_refuses_system_calls)

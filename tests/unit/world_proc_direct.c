@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "cpu/gmem.h"
 #include "cpu/segment.h"
+#include "world/proc/uview.h"
 
 #define CODE_GLA 0x08048000u
 #define CODE_GPA 0x10000u
@@ -270,11 +271,24 @@ void run_escape_spin(struct vm *vm)
     do {
         world_set_alarm(vm, world_now(vm) + 5000000);
         escape(vm, "\xeb\xfe", 2);
-    } while (vm->vcpu->exit.kind == EXIT_NONE);
+    } while (vm->vcpu->exit.kind == EXIT_NONE || vm->vcpu->exit.kind == EXIT_ATTENTION);
 }
 
 /* Wreck the stack pointer and touch unmapped memory above 4 GiB: movabs $0x555555554000, %rsp; push. */
 void run_escape_touch(struct vm *vm) { escape(vm, "\x48\xbc\0\x40\x55\x55\x55\x55\0\0\x50", 11); }
+
+/* A user view that the host kills takes the VM with it, whoever has the turn. */
+void run_direct_kill(struct vm *vm)
+{
+    struct uview *u = &vm->world->u->view[0];
+
+    user_maps(vm, 1);
+    user_prepare(vm, "\xeb\xfe", 2);
+    sys3(SYS_NR_tgkill, u->pid, u->pid, 9);
+    world_enter_direct(vm->vcpu, 1);
+    while (!vm->stop)
+        world_idle(vm, world_now(vm) + 1000000);
+}
 
 void run_direct_timing(struct vm *vm)
 {

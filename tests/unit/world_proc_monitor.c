@@ -110,7 +110,7 @@ static void run_faults(struct vm *vm)
     CHECK(FAULTS("\xcd\x77", VEC_GP, 0x77 * 8 + 2, 0));
     CHECK(FAULTS("\x8e\xd8", VEC_GP, 0x1110, 0));                                     /* mov ax, ds */
     CHECK(FAULTS("\xce", VEC_OF, 0, 0) == false && vm->vcpu->exit.vec == VEC_OF);     /* into: EIP behind it */
-    CHECK(world_map(vm, 0, 0x12340000, 0x5000, 1, MAP_R));
+    CHECK(world_map(vm, 0, 0x12340000, 0x5000, 2, MAP_R));
     /* A page that was never touched is not present for the host either: the P bit says nothing. */
     CHECK(FAULTS("\x89\x05\x04\x00\x34\x12", VEC_PF, PFERR_U | PFERR_W, 0x12340004));
     CHECK(!FAULTS("\x8b\x05\x04\x00\x34\x12", VEC_PF, 0, 0) && vm->vcpu->exit.kind == EXIT_CALLOUT);
@@ -118,7 +118,7 @@ static void run_faults(struct vm *vm)
     CHECK(world_protect(vm, 0, 0x12340000, 1, MAP_R | MAP_W));
     CHECK(!FAULTS("\x89\x05\x04\x00\x34\x12", VEC_PF, 0, 0) && vm->vcpu->exit.kind == EXIT_CALLOUT);
     CHECK(get32(vm->ram + 0x5004) == 0x11111111);
-    CHECK(world_unmap(vm, 0, 0x12340000, 1));
+    CHECK(world_unmap(vm, 0, 0x12340000, 2));
     CHECK(FAULTS("\x89\x05\x04\x00\x34\x12", VEC_PF, PFERR_U | PFERR_W, 0x12340004));
 }
 
@@ -286,7 +286,6 @@ static void run_segments(struct vm *vm)
     /* The same limit with another base must not need a descriptor. */
     uint16_t sel = v->hsel[SEG_FS];
     v->seg[SEG_GS] = flat(0);
-    v->seg[SEG_GS].limit = 0xfff;
     for (unsigned i = 0; i < 4; i++) {
         v->seg[SEG_GS].base = 0xb7000000 + 0x1000 * i;
         v->hsel_dirty = BIT(SEG_GS);
@@ -294,6 +293,8 @@ static void run_segments(struct vm *vm)
         CHECK(i == 0 || v->hsel[SEG_FS] == sel);
         sel = v->hsel[SEG_FS];
         CHECK(FAULTS("\x64\xa1\x14\x00\x00\x00", VEC_PF, PFERR_U, v->seg[SEG_GS].base + 0x14));
+        CHECK(FAULTS("\x64\xa1\x00\x00\x00\x09", VEC_GP, 0, 0)); /* 0xc0000000 and more */
+        CHECK(FAULTS("\x64\xa1\xfc\xff\xff\xff", VEC_GP, 0, 0));
     }
     /* A 16-bit stack: PUSH wraps in SP and keeps ESP's upper half. */
     segs_flat(v);
@@ -383,6 +384,17 @@ static void run_timing(struct vm *vm)
 
 static void run_bug(struct vm *vm) { ASSERT(vm == NULL); }
 
+static void run_overflow(struct vm *vm)
+{
+    volatile uint8_t big[4096];
+
+    for (unsigned i = 0; i < sizeof big; i++)
+        big[i] = (uint8_t)i;
+    if (big[7] == 7)
+        run_overflow(vm);
+    big[0] = big[1];
+}
+
 static void run_crash(struct vm *vm)
 {
     (void)vm;
@@ -418,10 +430,10 @@ static const struct scenario {
 } scenarios[] = {
     { "callout", run_callout }, { "faults", run_faults }, { "attention", run_attention }, { "storm", run_storm },
     { "fpu", run_fpu }, { "segments", run_segments }, { "clock", run_clock }, { "timing", run_timing },
-    { "bug", run_bug }, { "crash", run_crash }, { "syscall", run_syscall }, { "int80", run_int80 },
+    { "bug", run_bug }, { "crash", run_crash }, { "overflow", run_overflow }, { "syscall", run_syscall }, { "int80", run_int80 },
     { "reset", run_reset }, { "direct", run_direct }, { "directseg", run_direct_segments },
     { "directatt", run_direct_attention }, { "directstorm", run_direct_storm }, { "directfpu", run_direct_fpu },
-    { "directtime", run_direct_timing }, { "escfault", run_escape_fault }, { "escgetpid", run_escape_getpid },
+    { "directkill", run_direct_kill }, { "directtime", run_direct_timing }, { "escfault", run_escape_fault }, { "escgetpid", run_escape_getpid },
     { "escmmap", run_escape_mmap }, { "escspin", run_escape_spin }, { "esctouch", run_escape_touch },
 };
 

@@ -11,7 +11,8 @@
 #include "base/fmt.h"
 
 #define NEAR_CODE (16l << 20) /* return addresses lie within this distance of proc_main() */
-#define STACK_WORDS 256u
+#define STACK_WORDS 4096u
+#define STACK_SHOWN 32u
 
 void proc_finish(struct world *w)
 {
@@ -22,6 +23,7 @@ void proc_finish(struct world *w)
     if (!c->dump[0] && vm->vcpu)
         vcpu_dump(vm->vcpu, c->dump, sizeof c->dump);
     if (c->stopped == VM_RUNNING) {
+        c->dump[sizeof c->dump - 1] = '\0';
         memcpy(c->stop_msg, vm->stop_msg, sizeof c->stop_msg);
         c->stop_code = vm->stop_code;
         __atomic_store_n(&c->stopped, vm->stop == VM_RUNNING ? VM_STOP_BUG : vm->stop, __ATOMIC_RELEASE);
@@ -33,7 +35,8 @@ void proc_finish(struct world *w)
 void proc_die(struct world *w, enum vm_stop_kind kind, const char *msg)
 {
     if (w->cross->stopped == VM_RUNNING) {
-        fmt(w->cross->stop_msg, sizeof w->cross->stop_msg, "%s", msg);
+        if (!w->cross->stop_msg[0])
+            fmt(w->cross->stop_msg, sizeof w->cross->stop_msg, "%s", msg);
         __atomic_store_n(&w->cross->stopped, kind, __ATOMIC_RELEASE);
     }
     proc_finish(w);
@@ -42,16 +45,20 @@ void proc_die(struct world *w, enum vm_stop_kind kind, const char *msg)
 /* Words on the stack that look like return addresses, as offsets from proc_main (nm tells the rest). */
 size_t proc_stack_dump(uint64_t rsp, char *buf, size_t size)
 {
-    uint64_t end = (rsp & ~(STACK_BLOCK - 1)) + STACK_BLOCK, first = rsp & ~7ul;
+    uint64_t block = rsp & ~(STACK_BLOCK - 1), end = block + STACK_BLOCK, first = rsp & ~7ul;
     struct world *w = world_of_stack();
     size_t n = (size_t)fmt(buf, size, " stack (from proc_main):");
+    unsigned shown = 0;
 
     /* Only a stack that is ours may be read. */
     if (((rsp ^ (uint64_t)__builtin_frame_address(0)) & ~(STACK_BLOCK - 1)) || !w)
         first = end;
-    for (uint64_t p = first; p < end && p < first + 8 * STACK_WORDS && n < size; p += 8) {
+    else if (first < block + STACK_MON_OFF && first >= block + STACK_SIG_OFF + STACK_SIG_SIZE)
+        first = block + STACK_MON_OFF; /* an overflow ran into the guard pages */
+    for (uint64_t p = first; p < end && p < first + 8 * STACK_WORDS && shown < STACK_SHOWN && n < size;
+         p += 8) {
         long d = (long)(*(uint64_t *)p - (uint64_t)proc_main);
-        if (d > -NEAR_CODE && d < NEAR_CODE)
+        if (d > -NEAR_CODE && d < NEAR_CODE && ++shown)
             n += (size_t)fmt(buf + n, size - n, " %c%#lx", d < 0 ? '-' : '+', (unsigned long)(d < 0 ? -d : d));
     }
     if (n < size)
@@ -69,6 +76,7 @@ void bug_at(const char *file, int line, const char *what)
     fmt(msg, sizeof msg, "bug: %s:%d: %s", file, line, what);
     if (!w->dying) {
         w->dying = true;
+        fmt(w->cross->stop_msg, sizeof w->cross->stop_msg, "%s", msg); /* the dump may fault */
         n = proc_stack_dump((uint64_t)__builtin_frame_address(0), dump, sizeof w->cross->dump);
         if (n < sizeof w->cross->dump && w->vm->vcpu)
             vcpu_dump(w->vm->vcpu, dump + n, sizeof w->cross->dump - n);

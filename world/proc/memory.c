@@ -36,8 +36,8 @@ bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npag
     if (view)
         return uview_map(vm, view, gla, gpa, npages, prot);
     range_check(vm, gla, npages);
-    return mapped(sys6(SYS_NR_mmap, (long)gla, (long)len, host_prot(prot), SYS_MAP_SHARED | SYS_MAP_FIXED,
-                       vm->world->ram_fd, (long)gpa));
+    return mapped(sys6(SYS_NR_mmap, (long)gla, (long)len, host_prot(prot), sys_map_flags(npages), vm->world->ram_fd,
+                       (long)gpa));
 }
 
 bool world_protect(struct vm *vm, unsigned view, gla_t gla, uint32_t npages, unsigned prot)

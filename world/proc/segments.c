@@ -11,6 +11,8 @@
  * around 4 GiB admits two ranges of offsets, [0, end - base) and [4 GiB - base, 4 GiB); one descriptor can express either,
  * the second as an expand-down segment.  For user code the first is taken (thread control blocks lie at small offsets),
  * for the kernel the larger one (per-CPU bases just below 4 GiB).  Accesses outside become #GP and are emulated.
+ * The first range of a user's 4 GiB segment in FS is cut down to a power of two: what lies beyond is hardly used, and
+ * threads with different bases then need the same descriptor.
  *
  * A code segment in a data register is expressed as read-only data.  CS itself is always the one flat execute-only
  * segment that reaches the translation cache.
@@ -127,7 +129,7 @@ static bool truncate_down(const struct seg *s, gla_t end, struct ldt_key *k)
     return true;
 }
 
-static bool truncate_up(const struct seg *s, gla_t end, bool is_ss, struct ldt_key *k)
+static bool truncate_up(const struct seg *s, gla_t end, bool is_ss, bool based, struct ldt_key *k)
 {
     bool big = s->attr & SEG_ATTR_DB;
     uint64_t up = s->base < end ? min_u64((uint64_t)s->limit + 1, end - s->base) : 0;
@@ -143,12 +145,14 @@ static bool truncate_up(const struct seg *s, gla_t end, bool is_ss, struct ldt_k
         return false;
     if (big || !is_ss)
         k->flags |= LDT_BIG;
+    if (based && end < WIN_BASE && up > 0x100000 && s->limit == 0xffffffffu)
+        up = 1ull << (63 - __builtin_clzll(up)); /* threads and processes share a handful of descriptors */
     key_limit(k, up);
     return true;
 }
 
-/* The descriptor that stands for s in a data segment register; false: none does. */
-static bool seg_truncate(const struct seg *s, gla_t end, bool is_ss, struct ldt_key *k)
+/* The descriptor that stands for s in a data segment register; false: none does.  based: its base is set by WRFSBASE. */
+static bool seg_truncate(const struct seg *s, gla_t end, bool is_ss, bool based, struct ldt_key *k)
 {
     k->base = s->base;
     k->flags = LDT_VALID;
@@ -165,7 +169,7 @@ static bool seg_truncate(const struct seg *s, gla_t end, bool is_ss, struct ldt_
         return false;
     if (!(s->attr & SEG_ATTR_CODE) && (s->attr & SEG_ATTR_EC))
         return truncate_down(s, end, k);
-    return truncate_up(s, end, is_ss, k);
+    return truncate_up(s, end, is_ss, based, k);
 }
 
 static bool sync_one(struct vcpu *v, unsigned seg, const struct seg *s, gla_t end)
@@ -173,7 +177,7 @@ static bool sync_one(struct vcpu *v, unsigned seg, const struct seg *s, gla_t en
     struct ldt_key k;
 
     v->hsel[seg] = 0;
-    if (!seg_truncate(s, end, seg == SEG_SS, &k))
+    if (!seg_truncate(s, end, seg == SEG_SS, seg == SEG_FS, &k))
         return false;
     if (seg == SEG_FS)
         k.base = 0;

@@ -57,6 +57,7 @@ __attribute__((noreturn, cold)) static void monitor_fault(struct world *w, int s
     else
         fmt(msg, sizeof msg, "world: signal %d (trap %u) in the monitor at proc_main%+ld", sig, (unsigned)mc->trapno,
             (long)(mc->ip - (uint64_t)proc_main));
+    fmt(w->cross->stop_msg, sizeof w->cross->stop_msg, "%s", msg); /* the dump may fault */
     n = (size_t)fmt(dump, size,
                     "monitor: rip %#lx rsp %#lx err %#lx cr2 %#lx cs %#x flags %#lx\n"
                     " rax %#lx rbx %#lx rcx %#lx rdx %#lx\n rsi %#lx rdi %#lx rbp %#lx\n"
