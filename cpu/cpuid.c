@@ -32,20 +32,21 @@ enum { EAX, EBX, ECX, EDX };
 /* --- feature words --- */
 
 /* Leaf 1 EDX: FPU DE PSE TSC MSR PAE CX8 PGE CMOV PAT CLFSH MMX FXSR SSE SSE2 SS. */
-#define LEAF1_EDX (BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(15) | BIT(16) | \
-                   BIT(19) | BIT(23) | BIT(24) | BIT(25) | BIT(26) | BIT(27))
+#define LEAF1_EDX (BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(15) | \
+                   BIT(16) | BIT(19) | BIT(23) | BIT(24) | BIT(25) | BIT(26) | BIT(27))
 #define LEAF1_ECX_HYPERVISOR BIT(31)
 #define LEAF1_ECX_XSAVE BIT(26)
 #define LEAF1_ECX_OSXSAVE BIT(27)
 /* SSE3 PCLMULQDQ SSSE3 FMA SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND. */
-#define LEAF1_ECX_HOST (BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | \
-                        BIT(26) | BIT(28) | BIT(29) | BIT(30))
+#define LEAF1_ECX_HOST (BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | \
+                        BIT(25) | BIT(26) | BIT(28) | BIT(29) | BIT(30))
 
 #define LEAF7_EBX_TSC_ADJUST BIT(1)
-/* BMI1 AVX2 FDP_EXCPTN_ONLY BMI2 ERMS no-FCS/FDS AVX512F DQ RDSEED ADX IFMA CLFLUSHOPT CLWB PF ER CD SHA BW VL. */
+/* BMI1 AVX2 FDP_EXCPTN_ONLY BMI2 ERMS no-FCS/FDS AVX512F DQ RDSEED ADX IFMA CLFLUSHOPT CLWB, AVX-512's PF ER
+ * CD, SHA BW VL. */
 #define LEAF7_EBX_HOST (BIT(3) | BIT(5) | BIT(6) | BIT(8) | BIT(9) | BIT(13) | BIT(16) | BIT(17) | BIT(18) | \
-                        BIT(19) | BIT(21) | BIT(23) | BIT(24) | BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(30) | \
-                        BIT(31))
+                        BIT(19) | BIT(21) | BIT(23) | BIT(24) | BIT(26) | BIT(27) | BIT(28) | BIT(29) | \
+                        BIT(30) | BIT(31))
 /* PREFETCHWT1 VBMI VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ. */
 #define LEAF7_ECX_HOST (BIT(0) | BIT(1) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) | BIT(12) | BIT(14))
 /* 4VNNIW 4FMAPS FSRM VP2INTERSECT AVX512_FP16. */

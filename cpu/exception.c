@@ -92,7 +92,8 @@ static bool event_code(struct vcpu *v, struct entry *t, struct fault *f)
 }
 
 /* Lowest slot first; returns how many. */
-static unsigned event_frame(const struct vcpu *v, const struct event *e, const struct entry *t, uint32_t *slots)
+static unsigned event_frame(const struct vcpu *v, const struct event *e, const struct entry *t,
+                            uint32_t *slots)
 {
     static const uint8_t v86_order[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
     unsigned n = 0;
@@ -208,8 +209,8 @@ static bool event_doubles(unsigned first, unsigned second)
 
 static void event_triple(struct vcpu *v, const struct fault *f)
 {
-    vm_stop(v->vm, VM_STOP_TRIPLE, "cpu: triple fault: vector %u error %#x cr2 %#x at %#x:%#x", (unsigned)f->vec,
-            (unsigned)f->err, (unsigned)v->cr2, (unsigned)v->seg[SEG_CS].sel, (unsigned)v->eip);
+    vm_stop(v->vm, VM_STOP_TRIPLE, "cpu: triple fault: vector %u error %#x cr2 %#x at %#x:%#x",
+            (unsigned)f->vec, f->err, v->cr2, (unsigned)v->seg[SEG_CS].sel, v->eip);
 }
 
 /* The fault that comes of a failed delivery, as the next event. */
@@ -245,8 +246,8 @@ static void event_deliver(struct vcpu *v, struct event e)
         v->vm->stats->exceptions++;
         TRACE_EV(v->vm->trace, exception, e.vec, e.err, v->eip);
     }
-    vm_stop(v->vm, VM_STOP_UNSUPPORTED, "cpu: endless exceptions, the last is vector %u at %#x", (unsigned)e.vec,
-            (unsigned)v->eip);
+    vm_stop(v->vm, VM_STOP_UNSUPPORTED, "cpu: endless exceptions, the last is vector %u at %#x",
+            (unsigned)e.vec, v->eip);
 }
 
 /* --- the contract --- */

@@ -34,15 +34,21 @@ static inline uint32_t gate_off(struct desc g)
     return (g.lo & 0xffff) | (gate_is32(g) ? g.hi & 0xffff0000 : 0);
 }
 
+static inline bool seg_is_flat(const struct seg *s)
+{
+    return s->base == 0 && s->limit == 0xffffffffu && (s->attr & (SEG_ATTR_CODE | SEG_ATTR_EC)) != SEG_ATTR_EC;
+}
+
 /* Does [off, off+len) lie within the segment?  Expand-down segments are turned round (SDM 5.3).  In a flat
- * segment an access may wrap: the SDM leaves that to the implementation, and host CPUs raise nothing there, but
- * do so when the base is not zero. */
+ * segment an access may wrap: the SDM leaves that to the implementation, and host CPUs raise nothing there,
+ * but do so when the base is not zero. */
 static inline bool seg_fits(const struct seg *s, uint32_t off, uint32_t len)
 {
     uint32_t last = off + len - 1;
 
     if (unlikely(last < off))
-        return s->limit == 0xffffffffu && s->base == 0 && (s->attr & (SEG_ATTR_CODE | SEG_ATTR_EC)) != SEG_ATTR_EC;
+        return s->limit == 0xffffffffu && s->base == 0 &&
+               (s->attr & (SEG_ATTR_CODE | SEG_ATTR_EC)) != SEG_ATTR_EC;
     if (likely((s->attr & (SEG_ATTR_CODE | SEG_ATTR_EC)) != SEG_ATTR_EC))
         return last <= s->limit;
     return off > s->limit && last <= (s->attr & SEG_ATTR_DB ? 0xffffffffu : 0xffffu);

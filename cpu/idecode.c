@@ -34,19 +34,20 @@ enum {
     IMM_KIND = 7,
     M = 8,       /* a ModR/M byte follows */
     U = 16,      /* undefined */
+    P = 32,      /* a prefix */
 };
 #define MB (M | IMM_8)
 #define MZ (M | IMM_Z)
 
-/* ORDER opcode.  Prefixes and the escapes never get here. */
+/* ORDER opcode.  0F is looked up in the other maps. */
 static const uint8_t map_one[256] = {
     M, M, M, M, IMM_8, IMM_Z, 0, 0, M, M, M, M, IMM_8, IMM_Z, 0, U,                       /* 00 */
     M, M, M, M, IMM_8, IMM_Z, 0, 0, M, M, M, M, IMM_8, IMM_Z, 0, 0,                       /* 10 */
-    M, M, M, M, IMM_8, IMM_Z, U, 0, M, M, M, M, IMM_8, IMM_Z, U, 0,                       /* 20 */
-    M, M, M, M, IMM_8, IMM_Z, U, 0, M, M, M, M, IMM_8, IMM_Z, U, 0,                       /* 30 */
+    M, M, M, M, IMM_8, IMM_Z, P, 0, M, M, M, M, IMM_8, IMM_Z, P, 0,                       /* 20 */
+    M, M, M, M, IMM_8, IMM_Z, P, 0, M, M, M, M, IMM_8, IMM_Z, P, 0,                       /* 30 */
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,                                       /* 40 */
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,                                       /* 50 */
-    0, 0, M, M, U, U, U, U, IMM_Z, MZ, IMM_8, MB, 0, 0, 0, 0,                             /* 60 */
+    0, 0, M, M, P, P, P, P, IMM_Z, MZ, IMM_8, MB, 0, 0, 0, 0,                             /* 60 */
     IMM_8, IMM_8, IMM_8, IMM_8, IMM_8, IMM_8, IMM_8, IMM_8,                               /* 70 */
     IMM_8, IMM_8, IMM_8, IMM_8, IMM_8, IMM_8, IMM_8, IMM_8,
     MB, MZ, MB, MB, M, M, M, M, M, M, M, M, M, M, M, M,                                   /* 80 */
@@ -57,7 +58,7 @@ static const uint8_t map_one[256] = {
     MB, MB, IMM_16, 0, M, M, MB, MZ, IMM_16_8, 0, IMM_16, 0, 0, IMM_8, 0, 0,              /* c0 */
     M, M, M, M, IMM_8, IMM_8, 0, 0, M, M, M, M, M, M, M, M,                               /* d0 */
     IMM_8, IMM_8, IMM_8, IMM_8, IMM_8, IMM_8, IMM_8, IMM_8, IMM_Z, IMM_Z, IMM_FAR, IMM_8, 0, 0, 0, 0, /* e0 */
-    U, 0, U, U, 0, 0, M, M, 0, 0, 0, 0, 0, 0, M, M,                                       /* f0 */
+    P, 0, P, P, 0, 0, M, M, 0, 0, 0, 0, 0, 0, M, M,                                       /* f0 */
 };
 
 static const uint8_t map_0f[256] = {
@@ -101,21 +102,19 @@ static inline uint32_t take(struct cursor *c, unsigned n)
     return n == 1 ? *p : n == 2 ? get16(p) : get32(p);
 }
 
-/* Returns true when `b` was a prefix. */
-static inline bool take_prefix(struct insn *in, uint8_t b, bool code32)
+static void take_prefix(struct insn *in, uint8_t b, bool code32)
 {
     switch (b) {
-    case 0x26: in->seg_prefix = SEG_ES; return true;
-    case 0x2e: in->seg_prefix = SEG_CS; return true;
-    case 0x36: in->seg_prefix = SEG_SS; return true;
-    case 0x3e: in->seg_prefix = SEG_DS; return true;
-    case 0x64: in->seg_prefix = SEG_FS; return true;
-    case 0x65: in->seg_prefix = SEG_GS; return true;
-    case 0x66: in->osz_prefix = true; in->opsize = code32 ? 2 : 4; return true;
-    case 0x67: in->adsize = code32 ? 2 : 4; return true;
-    case 0xf0: in->lock = true; return true;
-    case 0xf2: case 0xf3: in->rep = b; return true;
-    default: return false;
+    case 0x26: in->seg_prefix = SEG_ES; break;
+    case 0x2e: in->seg_prefix = SEG_CS; break;
+    case 0x36: in->seg_prefix = SEG_SS; break;
+    case 0x3e: in->seg_prefix = SEG_DS; break;
+    case 0x64: in->seg_prefix = SEG_FS; break;
+    case 0x65: in->seg_prefix = SEG_GS; break;
+    case 0x66: in->osz_prefix = true; in->opsize = code32 ? 2 : 4; break;
+    case 0x67: in->adsize = code32 ? 2 : 4; break;
+    case 0xf0: in->lock = true; break;
+    default: in->rep = b; break; /* F2, F3 */
     }
 }
 
@@ -255,7 +254,6 @@ static int decode_imm(struct insn *in, struct cursor *c, unsigned kind)
     unsigned first, second = 0;
 
     switch (kind) {
-    case IMM_NONE: return 1;
     case IMM_8: first = 1; break;
     case IMM_Z: first = in->opsize; break;
     case IMM_16: first = 2; break;
@@ -327,7 +325,7 @@ static int decode_body(struct insn *in, struct cursor *c)
         if (r <= 0)
             return r;
     }
-    return decode_imm(in, c, flags & IMM_KIND);
+    return flags & IMM_KIND ? decode_imm(in, c, flags & IMM_KIND) : 1;
 }
 
 int insn_decode_exact(struct insn *in, const uint8_t *bytes, unsigned avail, bool code32)
@@ -341,9 +339,9 @@ int insn_decode_exact(struct insn *in, const uint8_t *bytes, unsigned avail, boo
     for (;;) {
         if (!have(&c, 1))
             return short_of_bytes(&c);
-        if (!take_prefix(in, bytes[c.pos], code32))
+        if (likely(!(map_one[bytes[c.pos]] & P)))
             break;
-        c.pos++;
+        take_prefix(in, bytes[c.pos++], code32);
     }
     in->prefix_len = (uint8_t)c.pos;
     in->seg = in->seg_prefix == 0xff ? SEG_DS : in->seg_prefix;

@@ -89,6 +89,22 @@ static bool run_memory(struct exec *x, struct fpmem m, bool prefill)
     return !m.store || gmem_write(x->v, gla, buf, m.size, x->access | GMEM_WRITE, x->f);
 }
 
+/*
+ * The environment forms come in 14- and 28-byte sizes (94 and 108 with the registers) by operand size; a native
+ * execution is 32- or 64-bit code whatever the guest's code segment was, so say it with its prefix.
+ */
+static void normalize_x87(struct exec *x)
+{
+    uint8_t body[16];
+    unsigned n = x->in.opsize == 2, len = x->in.len - x->in.prefix_len;
+
+    memcpy(body, x->bytes + x->in.prefix_len, len);
+    x->bytes[0] = 0x66;
+    memcpy(x->bytes + n, body, len);
+    x->in.prefix_len = (uint8_t)n;
+    x->in.len = (uint8_t)(n + len);
+}
+
 /* D8-DF. */
 bool exec_x87(struct exec *x)
 {
@@ -99,6 +115,8 @@ bool exec_x87(struct exec *x)
     if (!x->in.mem)
         return fp_native(x, &x->in, x->bytes, NULL, 0);
     m = fpmem_x87(&x->in);
+    if (m.size > 10)
+        normalize_x87(x);
     return m.size ? run_memory(x, m, true) : ud(x);
 }
 

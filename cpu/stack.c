@@ -74,6 +74,16 @@ static bool frame_push_wrapped(struct vcpu *v, const struct seg *ss, uint32_t lo
            gmem_write(v, ss->base, buf + first, n - first, access, f);
 }
 
+/* A frame at `low` can't be written.  The CPU pushes from the top, so the highest bad slot is what CR2 tells. */
+static bool frame_push_fault(struct vcpu *v, gla_t low, unsigned n, unsigned slot, unsigned access, struct fault *f)
+{
+    for (; n > slot; n -= slot)
+        if (!gmem_probe(v, low + n - slot, slot, access, f))
+            return false;
+    gmem_probe(v, low, slot, access, f);
+    return false;
+}
+
 bool frame_push(struct vcpu *v, const struct seg *ss, uint32_t *esp, const void *buf, unsigned n,
                 unsigned slot, unsigned user, uint32_t err, struct fault *f)
 {
@@ -82,11 +92,11 @@ bool frame_push(struct vcpu *v, const struct seg *ss, uint32_t *esp, const void 
 
     if (unlikely(!(ss->attr & SEG_ATTR_P)))
         return fault_set(f, VEC_SS, true, err);
-    if (likely(low < top || top == 0)) {
+    if (likely(low < top || top == 0) || seg_is_flat(ss)) {
         if (unlikely(!seg_fits(ss, low, n)))
             return fault_set(f, VEC_SS, true, err);
         if (!gmem_write(v, ss->base + low, buf, n, access, f))
-            return false;
+            return frame_push_fault(v, ss->base + low, n, slot, access, f);
     } else {
         if (top % slot) /* one slot would straddle the end */
             return fault_set(f, VEC_SS, true, err);

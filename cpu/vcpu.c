@@ -105,8 +105,8 @@ int vcpu_dump(const struct vcpu *v, char *buf, size_t size)
 {
     struct dump d = {.buf = buf, .size = size};
 
-    dump_add(&d, "eip=%08x cpl=%u %s%s%s%s\n", v->eip, (unsigned)v->cpl, mode_name(v), v->halted ? " halted" : "",
-             v->shadow ? " interrupt-shadow" : "", v->nmi_blocked ? " nmi-blocked" : "");
+    dump_add(&d, "eip=%08x cpl=%u %s%s%s%s\n", v->eip, (unsigned)v->cpl, mode_name(v),
+             v->halted ? " halted" : "", v->shadow ? " interrupt-shadow" : "", v->nmi_blocked ? " nmi-blocked" : "");
 #define X(NAME, name) dump_add(&d, #name "=%08x%s", v->gpr[REG_##NAME], REG_##NAME % 4 == 3 ? "\n" : " ");
     GPR_LIST(X)
 #undef X
@@ -116,12 +116,12 @@ int vcpu_dump(const struct vcpu *v, char *buf, size_t size)
 #undef X
     dump_seg(&d, "ldtr", &v->ldtr);
     dump_seg(&d, "tr", &v->tr);
-    dump_add(&d, "gdtr base=%08x limit=%04x idtr base=%08x limit=%04x\n", v->gdtr.base, (unsigned)v->gdtr.limit,
-             v->idtr.base, (unsigned)v->idtr.limit);
+    dump_add(&d, "gdtr base=%08x limit=%04x idtr base=%08x limit=%04x\n", v->gdtr.base,
+             (unsigned)v->gdtr.limit, v->idtr.base, (unsigned)v->idtr.limit);
     dump_add(&d, "cr0=%08x cr2=%08x cr3=%08x cr4=%08x efer=%08x\n", v->cr0, v->cr2, v->cr3, v->cr4,
              (unsigned)v->efer);
-    dump_add(&d, "dr0=%08x dr1=%08x dr2=%08x dr3=%08x dr6=%08x dr7=%08x\n", v->dr[0], v->dr[1], v->dr[2], v->dr[3],
-             v->dr[6], v->dr[7]);
+    dump_add(&d, "dr0=%08x dr1=%08x dr2=%08x dr3=%08x dr6=%08x dr7=%08x\n", v->dr[0], v->dr[1], v->dr[2],
+             v->dr[3], v->dr[6], v->dr[7]);
     if (v->cr4 & CR4_PAE)
         for (unsigned i = 0; i < 4; i++)
             dump_add(&d, "pdpte%u=%016llx%s", i, (unsigned long long)v->pdpte[i], i == 3 ? "\n" : " ");

@@ -92,9 +92,10 @@ static bool parse_setup(const struct image *img, struct guestram *ram, struct se
 static bool place_kernel(const struct setup *s, struct guestram *ram)
 {
     if (s->high_end > ram->size)
-        return guestram_fail(ram, "this kernel needs %llu MiB of RAM to unpack itself, the guest has %llu (see -m)",
-                             (unsigned long long)(align_up(s->high_end, 1 << 20) >> 20),
-                             (unsigned long long)(ram->size >> 20));
+        return guestram_fail(
+            ram, "this kernel needs %llu MiB of RAM to unpack itself, the guest has %llu (see -m)",
+            (unsigned long long)(align_up(s->high_end, 1 << 20) >> 20),
+            (unsigned long long)(ram->size >> 20));
     if (s->code32_start < KERNEL_GPA || s->code32_start >= KERNEL_GPA + s->kernel_size)
         return guestram_fail(ram, "corrupt bzImage: code32_start %#x", s->code32_start);
     uint64_t kernel_end = KERNEL_GPA + s->kernel_size;
@@ -121,7 +122,8 @@ static void fill_memory_map(uint8_t *bp, uint64_t ram_size)
 }
 
 /* As high as the kernel can reach and RAM goes. */
-static bool place_initrd(const struct boot_images *b, const struct setup *s, struct guestram *ram, uint8_t *bp)
+static bool place_initrd(const struct boot_images *b, const struct setup *s, struct guestram *ram,
+                         uint8_t *bp)
 {
     const struct image *m = &b->module[0];
     gpa_t gpa;
@@ -136,13 +138,15 @@ static bool place_initrd(const struct boot_images *b, const struct setup *s, str
     return guestram_place(ram, gpa, m->data, m->size, m->size, "the initrd");
 }
 
-static bool place_cmdline(const struct boot_images *b, const struct setup *s, struct guestram *ram, uint8_t *bp)
+static bool place_cmdline(const struct boot_images *b, const struct setup *s, struct guestram *ram,
+                          uint8_t *bp)
 {
     size_t len = strlen(b->cmdline);
     uint64_t max = min_u64(s->cmdline_size, CMDLINE_ROOM - 1);
 
     if (len > max)
-        return guestram_fail(ram, "-append: %zu characters, this kernel takes %llu", len, (unsigned long long)max);
+        return guestram_fail(ram, "-append: %zu characters, this kernel takes %llu", len,
+                             (unsigned long long)max);
     put32(bp + HDR_CMD_LINE_PTR, CMDLINE_GPA);
     return guestram_place(ram, CMDLINE_GPA, b->cmdline, len, len + 1, "the command line");
 }
@@ -169,7 +173,8 @@ bool bzimage_load(const struct boot_images *b, struct guestram *ram, struct boot
     bp[HDR_TYPE_OF_LOADER] = 0xff;    /* none of the registered ones */
     fill_memory_map(bp, ram->size);
     if (!place_initrd(b, &s, ram, bp) || !place_cmdline(b, &s, ram, bp) || !place_bios_data(ram) ||
-        !guestram_place(ram, BOOT_PARAMS_GPA, bp, sizeof bp, sizeof bp, "boot_params") || !boot_flat_gdt(ram, boot))
+        !guestram_place(ram, BOOT_PARAMS_GPA, bp, sizeof bp, sizeof bp, "boot_params") ||
+        !boot_flat_gdt(ram, boot))
         return false;
     boot->eip = s.code32_start;
     boot->gpr[6] = BOOT_PARAMS_GPA; /* ESI; EBP, EDI and EBX are zero */

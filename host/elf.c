@@ -44,7 +44,8 @@ static bool place_segment(const struct image *img, struct guestram *ram, const G
     if (ph->p_offset > img->size || ph->p_filesz > img->size - ph->p_offset)
         return guestram_fail(ram, "truncated: an ELF segment ends at %#llx of %#llx bytes",
                              (unsigned long long)ph->p_offset + ph->p_filesz, (unsigned long long)img->size);
-    return guestram_place(ram, ph->p_paddr, img->data + ph->p_offset, ph->p_filesz, ph->p_memsz, "ELF segment");
+    return guestram_place(ram, ph->p_paddr, img->data + ph->p_offset, ph->p_filesz, ph->p_memsz,
+                          "ELF segment");
 }
 
 /* The gelf_ functions copy: a header may lie at any address in the file. */
@@ -71,7 +72,8 @@ static bool place_all(const struct image *img, struct guestram *ram, Elf *elf, u
             return guestram_fail(ram, "more than %u ELF segments", SEGMENTS_MAX);
         if (!place_segment(img, ram, &ph))
             return false;
-        if (!moved && (ph.p_flags & PF_X) && eh.e_entry >= ph.p_vaddr && eh.e_entry - ph.p_vaddr < ph.p_memsz) {
+        if (!moved && (ph.p_flags & PF_X) && eh.e_entry >= ph.p_vaddr &&
+            eh.e_entry - ph.p_vaddr < ph.p_memsz) {
             *entry = (uint32_t)(eh.e_entry - ph.p_vaddr + ph.p_paddr);
             moved = true;
         }

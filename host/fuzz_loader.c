@@ -27,7 +27,8 @@
 
 static uint8_t *guarded(size_t size)
 {
-    uint8_t *p = mmap(NULL, size + 2 * PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *p =
+        mmap(NULL, size + 2 * PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (p == MAP_FAILED || mprotect(p + PAGE_SIZE, size, PROT_READ | PROT_WRITE)) {
         perror("mmap");
@@ -259,8 +260,8 @@ int main(int argc, char **argv)
     }
     /* TAP: a target that refuses even the seeds, or accepts everything, tests nothing. */
     printf("1..2\n%s 1 - %u of %u seeds load\n", good_seeds >= 4 ? "ok" : "not ok", good_seeds, seed_count);
-    printf("%s 2 - %lu mutated images: %u loaded, %u refused\n", refused > 100 && loaded > 100 ? "ok" : "not ok", runs,
-           loaded, refused);
+    printf("%s 2 - %lu mutated images: %u loaded, %u refused\n",
+           refused > 100 && loaded > 100 ? "ok" : "not ok", runs, loaded, refused);
     return 0;
 }
 

@@ -37,7 +37,8 @@ bool guestram_reserve(struct guestram *g, gpa_t gpa, uint64_t size, const char *
         return guestram_fail(g, "%s does not fit: it ends at %#llx, guest RAM at %#llx (see -m)", what,
                              (unsigned long long)gpa + size, (unsigned long long)g->size);
     if (gpa < GUESTRAM_HOLE_END && gpa + size > GUESTRAM_HOLE)
-        return guestram_fail(g, "%s at %#llx overlaps the video memory at 0xa0000", what, (unsigned long long)gpa);
+        return guestram_fail(g, "%s at %#llx overlaps the video memory at 0xa0000", what,
+                             (unsigned long long)gpa);
     if (g->count == GUESTRAM_RANGES)
         return guestram_fail(g, "more than %u pieces to load", GUESTRAM_RANGES);
     g->used[g->count].start = gpa;
@@ -46,7 +47,8 @@ bool guestram_reserve(struct guestram *g, gpa_t gpa, uint64_t size, const char *
     return true;
 }
 
-bool guestram_place(struct guestram *g, gpa_t gpa, const void *data, uint64_t len, uint64_t total, const char *what)
+bool guestram_place(struct guestram *g, gpa_t gpa, const void *data, uint64_t len, uint64_t total,
+                    const char *what)
 {
     if (total < len)
         return guestram_fail(g, "%s is longer in the file than in memory", what);

@@ -32,7 +32,8 @@ void guestram_init(struct guestram *g, void *base, uint64_t size);
 bool guestram_fail(struct guestram *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Copy `len` bytes to gpa and clear up to `total` (>= len) bytes; `what` names the piece in the error. */
-bool guestram_place(struct guestram *g, gpa_t gpa, const void *data, uint64_t len, uint64_t total, const char *what);
+bool guestram_place(struct guestram *g, gpa_t gpa, const void *data, uint64_t len, uint64_t total,
+                    const char *what);
 
 /* The highest free place of `size` bytes, aligned, in [lo, hi); true if there is one. Does not take it. */
 bool guestram_find(const struct guestram *g, uint64_t size, uint64_t align, gpa_t lo, gpa_t hi, gpa_t *gpa);

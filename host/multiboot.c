@@ -24,8 +24,15 @@ enum { MBH_PAGE_ALIGN = 1 << 0, MBH_MEMORY_INFO = 1 << 1, MBH_VIDEO = 1 << 2, MB
 /* Information flags, and where the fields are. */
 enum { MBI_MEMORY = 1 << 0, MBI_CMDLINE = 1 << 2, MBI_MODS = 1 << 3, MBI_MMAP = 1 << 6, MBI_LOADER = 1 << 9 };
 enum {
-    MBI_OFF_MEM_LOWER = 4, MBI_OFF_MEM_UPPER = 8, MBI_OFF_CMDLINE = 16, MBI_OFF_MODS_COUNT = 20,
-    MBI_OFF_MODS_ADDR = 24, MBI_OFF_MMAP_LENGTH = 44, MBI_OFF_MMAP_ADDR = 48, MBI_OFF_LOADER = 64, MBI_SIZE = 120,
+    MBI_OFF_MEM_LOWER = 4,
+    MBI_OFF_MEM_UPPER = 8,
+    MBI_OFF_CMDLINE = 16,
+    MBI_OFF_MODS_COUNT = 20,
+    MBI_OFF_MODS_ADDR = 24,
+    MBI_OFF_MMAP_LENGTH = 44,
+    MBI_OFF_MMAP_ADDR = 48,
+    MBI_OFF_LOADER = 64,
+    MBI_SIZE = 120,
 };
 
 #define BLOCK_MAX 16384u /* information, map, module list and strings */
@@ -130,7 +137,10 @@ static void add_memory_map(struct block *k, uint64_t ram_size)
         uint64_t start, end;
         uint32_t type;
     } map[] = {
-        {0, GUESTRAM_LOW_END, 1}, {GUESTRAM_LOW_END, 0xa0000, 2}, {0xf0000, 0x100000, 2}, {0x100000, ram_size, 1},
+        {0, GUESTRAM_LOW_END, 1},
+        {GUESTRAM_LOW_END, 0xa0000, 2},
+        {0xf0000, 0x100000, 2},
+        {0x100000, ram_size, 1},
     };
     uint8_t text[ARRAY_SIZE(map) * 24];
 

@@ -41,10 +41,9 @@ struct feature {
 };
 
 static const struct feature features[] = {
-#define FEATURE(word, field, help) \
-    {#word, false, 0, 1, help, offsetof(struct bt_options, field), sizeof(((struct bt_options *)0)->field)},
-#define FEATURE_VALUE(word, field, min, max, help) \
-    {#word, true, min, max, help, offsetof(struct bt_options, field), sizeof(((struct bt_options *)0)->field)},
+#define FEATURE_FIELD(field) offsetof(struct bt_options, field), sizeof(((struct bt_options *)0)->field)
+#define FEATURE(word, field, help) {#word, false, 0, 1, help, FEATURE_FIELD(field)},
+#define FEATURE_VALUE(word, field, min, max, help) {#word, true, min, max, help, FEATURE_FIELD(field)},
 #include "host/features.def"
 #undef FEATURE
 #undef FEATURE_VALUE
@@ -408,7 +407,8 @@ void options_help(FILE *f)
     }
     fputs("\nFeatures for -d:\n", f);
     for (size_t i = 0; i < ARRAY_SIZE(features); i++)
-        fprintf(f, "  %-12s%s%s\n", features[i].word, features[i].has_value ? "=N  " : "    ", features[i].help);
+        fprintf(f, "  %-12s%s%s\n", features[i].word, features[i].has_value ? "=N  " : "    ",
+                features[i].help);
     fputs("\nOn a terminal: Ctrl-A x ends the VM, Ctrl-A s prints counters, Ctrl-A h helps,\n"
           "Ctrl-A Ctrl-A sends Ctrl-A.\n\n"
           "Exit status: 0 the guest powered off (or reset under -no-reboot), 1 error,\n"

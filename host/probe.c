@@ -61,7 +61,8 @@ bool probe_two_cpus(void)
  */
 static void try_compat_mode(void)
 {
-    uint8_t *page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    uint8_t *page =
+        mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
     if (page == MAP_FAILED)
         _exit(2);
     uint32_t at = (uint32_t)(uintptr_t)page;

@@ -39,8 +39,8 @@ void report_stats_json(FILE *f, const struct stats *s, uint64_t tsc_hz, const ch
 {
     const char *comma = "";
 
-    fprintf(f, "{\"version\": \"%s\", \"stop\": \"%s\", \"tsc_hz\": %" PRIu64 ", \"stats\": {", PACKAGE_VERSION,
-            stop, tsc_hz);
+    fprintf(f, "{\"version\": \"%s\", \"stop\": \"%s\", \"tsc_hz\": %" PRIu64 ", \"stats\": {",
+            PACKAGE_VERSION, stop, tsc_hz);
 #define STAT(name, text)                                                  \
     fprintf(f, "%s\n  \"%s\": %" PRIu64, comma, #name, s->name);          \
     comma = ",";

@@ -77,7 +77,8 @@ static void parse_section(struct symbols *s, Elf *elf, Elf_Scn *scn, size_t stri
 
 static bool parse_elf(struct symbols *s, const struct image *img)
 {
-    if (img->size < sizeof(Elf32_Ehdr) || img->data[EI_CLASS] != ELFCLASS32 || img->data[EI_DATA] != ELFDATA2LSB)
+    if (img->size < sizeof(Elf32_Ehdr) || img->data[EI_CLASS] != ELFCLASS32 ||
+        img->data[EI_DATA] != ELFDATA2LSB)
         return false;
     elf_version(EV_CURRENT);
     Elf *elf = elf_memory((char *)img->data, img->size);

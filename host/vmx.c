@@ -65,7 +65,8 @@ static bool make_cross(struct vmx *v)
     x->config.host_has_nx = probe_nx();
     x->config.host_cpuid_faulting = probe_cpuid_faulting();
     x->config.host_two_cpus = probe_two_cpus();
-    snprintf(x->config.cpu_model, sizeof x->config.cpu_model, "%s", o->cpu == CPU_MODEL_HOST ? "host" : "btvmm32");
+    snprintf(x->config.cpu_model, sizeof x->config.cpu_model, "%s",
+             o->cpu == CPU_MODEL_HOST ? "host" : "btvmm32");
     x->config.bt = o->bt;
     x->config.debug_exit_port = DEBUG_EXIT_PORT;
     x->trace.mask = o->trace_mask;

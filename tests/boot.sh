@@ -27,7 +27,8 @@ ends() {
     got=$?
     [ "$got" = "$want" ] && return
     complain "btvmm $*: status $got, not $want"
-    tail -5 out err
+    tail -n 5 out
+    cat err
 }
 
 ends 0 "$image"

@@ -6,6 +6,9 @@ TEST_EXTENSIONS = .sh .elf
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' CRITERION_OUTPUTS=tap:- ASAN_OPTIONS=detect_leaks=0 \
     $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 AM_LOG_DRIVER_FLAGS = --ignore-exit
+# Nothing may hang: a test that does is an error after this long.
+LOG_COMPILER = timeout 600
+SH_LOG_COMPILER = timeout 1200 $(SHELL)
 AM_TESTS_ENVIRONMENT = \
     BTVMM='$(abs_top_builddir)/btvmm'; export BTVMM; \
     SRCDIR='$(abs_top_srcdir)'; export SRCDIR; \
@@ -17,7 +20,9 @@ SCRIPT_TESTS = \
     %reldir%/includes.sh \
     %reldir%/cli.sh \
     %reldir%/boot.sh \
-    %reldir%/difftest.sh
+    %reldir%/tty.sh \
+    %reldir%/difftest.sh \
+    %reldir%/linux.sh
 dist_check_SCRIPTS += $(SCRIPT_TESTS)
 if !SANITIZERS
 TESTS += $(SCRIPT_TESTS)

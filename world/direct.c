@@ -71,7 +71,8 @@ static bool direct_possible(const struct vcpu *v)
 {
     return v->cpl == 3 && vcpu_protected(v) && vcpu_iopl(v) < 3 && (v->eflags & EFLAGS_IF) &&
            !(v->eflags & (EFLAGS_TF | EFLAGS_NT | EFLAGS_AC)) && !(v->cr0 & (CR0_TS | CR0_EM)) && (v->cr0 & CR0_PG) &&
-           vcpu_code32(v) && !v->shadow && !(v->dr[7] & 0xff) && v->seg[SEG_CS].base == 0;
+           vcpu_code32(v) && !v->shadow && !(v->dr[7] & 0xff) && v->seg[SEG_CS].base == 0 &&
+           world_direct_ok(v);
 }
 
 bool direct_wanted(struct vcpu *v)

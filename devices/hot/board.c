@@ -94,7 +94,8 @@ static struct irq_line wire(struct board *b, unsigned irq)
 
 void board_init(struct board *b, const struct board_config *c)
 {
-    struct irq_line irq0 = wire(b, 0), irq1 = wire(b, 1), irq4 = wire(b, 4), irq8 = wire(b, 8), irq12 = wire(b, 12);
+    struct irq_line irq0 = wire(b, 0), irq1 = wire(b, 1), irq4 = wire(b, 4);
+    struct irq_line irq8 = wire(b, 8), irq12 = wire(b, 12);
 
     memset(b, 0, sizeof *b);
     b->config = *c;

@@ -62,7 +62,8 @@ static int64_t days_from_civil(int64_t year, unsigned month, unsigned day)
     int64_t era = y / 400, of_era = y % 400; /* years here are 1900 and later */
     unsigned from_march = (month + 9) % 12;
 
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * from_march + 2) / 5 + day - 1 - 719468;
+    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 +
+           (153 * from_march + 2) / 5 + day - 1 - 719468;
 }
 
 static void civil_from_seconds(int64_t seconds, struct civil *c)

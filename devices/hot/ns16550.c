@@ -309,7 +309,8 @@ uint64_t ns16550_deadline(const struct ns16550 *u)
     return u->timeout_at;
 }
 
-void ns16550_init(struct ns16550 *u, const struct irq_line *irq, void (*tx)(void *opaque, uint8_t byte), void *opaque)
+void ns16550_init(struct ns16550 *u, const struct irq_line *irq,
+                  void (*tx)(void *opaque, uint8_t byte), void *opaque)
 {
     memset(u, 0, sizeof *u);
     u->irq = *irq;

@@ -26,7 +26,8 @@ struct ns16550 {
     void *opaque;
 };
 
-void ns16550_init(struct ns16550 *u, const struct irq_line *irq, void (*tx)(void *opaque, uint8_t byte), void *opaque);
+void ns16550_init(struct ns16550 *u, const struct irq_line *irq,
+                  void (*tx)(void *opaque, uint8_t byte), void *opaque);
 uint8_t ns16550_in(struct ns16550 *u, uint64_t now, unsigned reg);
 void ns16550_out(struct ns16550 *u, uint64_t now, unsigned reg, uint8_t value);
 void ns16550_rx(struct ns16550 *u, uint64_t now, uint8_t byte);

@@ -15,53 +15,7 @@
 
 #include "base/types.h"
 #include "cpu/x86.h"
-
-/* The guest's linear memory.  Whatever is not named here is not present. */
-#define CODE_BASE 0x10000000u /* read + execute */
-#define CODE_SIZE 0x2000u
-#define CODE_STUB 16u         /* first bytes of it: the native engine's way out */
-#define DATA_BASE 0x20000000u /* read + write */
-#define DATA_SIZE 0x10000u
-#define RO_BASE (DATA_BASE + DATA_SIZE) /* read only */
-#define RO_SIZE 0x1000u
-#define STACK_BASE 0x30000000u /* read + write */
-#define STACK_SIZE 0x2000u
-
-/* struct guest_mem is one object so that it resets and compares with one call. */
-struct guest_mem {
-    uint8_t code[CODE_SIZE];
-    uint8_t data[DATA_SIZE];
-    uint8_t ro[RO_SIZE];
-    uint8_t stack[STACK_SIZE];
-};
-
-/* The first words of the data arena: a table of code addresses for indirect transfers. */
-#define TABLE_ENTRIES 16u
-
-/* Host selectors of flat segments, and an LDT that both the host and the model hold.  ORDER LDT */
-#define SEL_CODE32 0x23
-#define SEL_DATA 0x2b
-#define SEL_CODE64 0x33
-#define LDT_SEL(n) ((uint16_t)((n) << 3 | 7))
-enum { LDT_FS, LDT_GS, LDT_CODE16, LDT_STACK16, LDT_DOWN32, LDT_ABSENT, LDT_CODE_XO, LDT_DOWN16,
-       LDT_BIG, LDT_COUNT };
-
-struct ldt_entry {
-    uint32_t base, limit;
-    bool is32, code, down, read_only, absent;
-    bool pages; /* limit is in pages */
-};
-extern const struct ldt_entry ldt_entries[LDT_COUNT];
-
-struct cpu_state {
-    uint32_t gpr[8];
-    uint32_t eip, eflags;
-    uint16_t sel[6]; /* ES CS SS DS FS GS */
-    uint8_t fx[512] __attribute__((aligned(16)));
-};
-
-#define GROUP_BYTES 64
-#define SEQ_GROUPS 12
+#include "tests/diff/model.h"
 
 /*
  * A group is the unit of generation and of minimising: set-up moves, the
@@ -89,16 +43,9 @@ struct seq {
     uint32_t place;            /* offset of the first byte in the code region */
 
     /* Filled in by seq_assemble(). */
-    uint8_t code[SEQ_GROUPS * GROUP_BYTES + 16];
+    uint8_t code[CODE_MAX];
     unsigned code_len;         /* up to the end, without the way out */
     uint32_t start[SEQ_GROUPS + 1]; /* linear addresses of the groups and of the end */
-};
-
-enum outcome_kind {
-    OUT_END,     /* reached the end */
-    OUT_FAULT,   /* vec, err, cr2 */
-    OUT_TIMEOUT, /* did not end */
-    OUT_SKIP,    /* can't be compared */
 };
 
 struct outcome {
@@ -128,8 +75,19 @@ void seq_memory(const struct seq *s, struct guest_mem *m);
 #define FEAT_SYSTEM 2u
 #define FEAT_CODE16 4u
 
-/* report.c */
+/* emit.c: a record of what the real CPU did, for the replay guest.  False: not a sequence for it. */
+bool replay_write(FILE *f, const struct seq *s, const struct outcome *o);
+
+/* compare.c */
+/* The group that an address lies in, or NULL. */
+const struct group *seq_group_at(const struct seq *s, uint32_t eip, uint32_t *offset);
+/* The flags that mean nothing where the run ended. */
+uint32_t undefined_flags(const struct seq *s, const struct outcome *o);
+/* Equal, with no allowance made but for undefined flags. */
+bool outcome_same(const struct seq *s, const struct outcome *a, const struct outcome *b);
 bool outcome_equal(const struct seq *s, const struct outcome *a, const struct outcome *b);
+
+/* report.c */
 void report(FILE *f, const struct seq *s, const char *an, const struct outcome *a, const char *bn,
             const struct outcome *b);
 void report_main_mnemonic(const struct seq *s, const struct outcome *o, char *buf, size_t size);

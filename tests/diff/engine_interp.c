@@ -28,26 +28,20 @@
 #define MAX_STEPS 3000
 
 #define SYS_BASE 0xf0000000u
-#define KERNEL_CS 0x10
-#define KERNEL_DS 0x18
-#define TSS_SEL 0x40
-#define LDT_GDT_SEL 0x50
-#define HANDLER_BASE 0x00100000u /* one address per vector; never executed */
-
-struct system_page {
-    uint8_t gdt[16 * 8], ldt[LDT_COUNT * 8], idt[256 * 8], tss[104];
-    uint8_t stack[512];
-};
+#define HANDLER_BASE 0x00100000u /* 16 bytes per vector; never executed */
 
 static struct {
     struct guest_mem mem;
-    struct system_page sys;
+    struct system_tables sys;
+    uint8_t stack[512]; /* right behind the tables */
     struct vm vm;
     struct vcpu vcpu;
     struct stats stats;
     struct native_ctx fp;
     uint8_t *jit;
 } *e;
+
+#define STACK_TOP (SYS_BASE + (uint32_t)sizeof e->sys + (uint32_t)sizeof e->stack)
 
 /* One page's worth of host memory for a linear address, or the error bits of its #PF. */
 static uint8_t *page_at(gla_t gla, unsigned access, uint32_t *err)
@@ -73,7 +67,7 @@ static uint8_t *page_at(gla_t gla, unsigned access, uint32_t *err)
         *err |= PFERR_P;
         return NULL;
     }
-    if (!(access & GMEM_USER) && gla - SYS_BASE < sizeof e->sys)
+    if (!(access & GMEM_USER) && gla - SYS_BASE < STACK_TOP - SYS_BASE)
         return (uint8_t *)&e->sys + (gla - SYS_BASE);
     return NULL;
 }
@@ -228,45 +222,6 @@ int fpnative_run(struct vcpu *v, const struct insn *in, const uint8_t *bytes, vo
     return 0;
 }
 
-static void put_desc(uint8_t *at, uint32_t base, uint32_t limit, unsigned access, unsigned flags)
-{
-    put32(at, (limit & 0xffff) | base << 16);
-    put32(at + 4, (base >> 16 & 0xff) | access << 8 | (limit & 0xf0000) | flags << 20 | (base & 0xff000000));
-}
-
-static void make_ldt(void)
-{
-    for (unsigned i = 0; i < LDT_COUNT; i++) {
-        const struct ldt_entry *d = &ldt_entries[i];
-        unsigned type = (d->code ? 8 : d->down ? 4 : 0) | (d->read_only ? 0 : 2) | 1;
-        put_desc(e->sys.ldt + 8 * i, d->base, d->limit, (d->absent ? 0x70 : 0xf0) | type,
-                 (d->is32 ? 4 : 0) | (d->pages ? 8 : 0));
-    }
-}
-
-static void make_tables(void)
-{
-    struct system_page *s = &e->sys;
-    gla_t base = SYS_BASE;
-
-    put_desc(s->gdt + KERNEL_CS, 0, 0xfffff, 0x9b, 0xc);
-    put_desc(s->gdt + KERNEL_DS, 0, 0xfffff, 0x93, 0xc);
-    put_desc(s->gdt + (SEL_CODE32 & ~7), 0, 0xfffff, 0xfb, 0xc);
-    put_desc(s->gdt + (SEL_DATA & ~7), 0, 0xfffff, 0xf3, 0xc);
-    put_desc(s->gdt + (SEL_CODE64 & ~7), 0, 0xfffff, 0xfb, 0xa);
-    put_desc(s->gdt + TSS_SEL, base + offsetof(struct system_page, tss), 103, 0x8b, 0);
-    put_desc(s->gdt + LDT_GDT_SEL, base + offsetof(struct system_page, ldt), sizeof s->ldt - 1, 0x82, 0);
-    make_ldt();
-    for (unsigned i = 0; i < 256; i++) {
-        uint32_t to = HANDLER_BASE + 16 * i;
-        put32(s->idt + 8 * i, (to & 0xffff) | KERNEL_CS << 16);
-        put32(s->idt + 8 * i + 4, (to & 0xffff0000) | (i == 3 || i == 4 ? 0xee00 : 0x8e00));
-    }
-    put32(s->tss + 4, base + offsetof(struct system_page, stack) + sizeof s->stack);
-    put16(s->tss + 8, KERNEL_DS);
-    put16(s->tss + 102, 104);
-}
-
 static bool interp_init(void)
 {
     if (e)
@@ -310,10 +265,10 @@ static void setup_vcpu(const struct seq *s)
     v->eip = s->init.eip;
     v->eflags = s->init.eflags;
     v->cpl = 3;
-    v->gdtr = (struct dtr){SYS_BASE + offsetof(struct system_page, gdt), sizeof e->sys.gdt - 1};
-    v->idtr = (struct dtr){SYS_BASE + offsetof(struct system_page, idt), sizeof e->sys.idt - 1};
-    set_flat(&v->ldtr, LDT_GDT_SEL);
-    set_flat(&v->tr, TSS_SEL);
+    v->gdtr = (struct dtr){SYS_BASE + offsetof(struct system_tables, gdt), sizeof e->sys.gdt - 1};
+    v->idtr = (struct dtr){SYS_BASE + offsetof(struct system_tables, idt), sizeof e->sys.idt - 1};
+    set_flat(&v->ldtr, SEL_LDT);
+    set_flat(&v->tr, SEL_TSS);
     for (unsigned i = 0; i < 6; i++)
         set_flat(&v->seg[i], s->init.sel[i]);
     memcpy(e->fp.fx, s->init.fx, sizeof e->fp.fx);
@@ -322,7 +277,7 @@ static void setup_vcpu(const struct seq *s)
 /* An exception was delivered to CPL 0: its frame has what the outcome wants. */
 static void undo_delivery(struct outcome *o, struct vcpu *v)
 {
-    const uint8_t *frame = e->sys.stack + (v->gpr[REG_ESP] - SYS_BASE - offsetof(struct system_page, stack));
+    const uint8_t *frame = (const uint8_t *)&e->sys + (v->gpr[REG_ESP] - SYS_BASE);
 
     o->kind = OUT_FAULT;
     o->vec = (v->eip - HANDLER_BASE) / 16;
@@ -363,8 +318,10 @@ static void interp_engine_run(const struct seq *s, struct outcome *o)
     struct vcpu *v = &e->vcpu;
     struct fault f = {0};
 
-    memset(&e->sys, 0, sizeof e->sys);
-    make_tables();
+    uint32_t handlers[256];
+    for (unsigned i = 0; i < 256; i++)
+        handlers[i] = HANDLER_BASE + 16 * i;
+    system_tables_make(&e->sys, SYS_BASE, STACK_TOP, handlers);
     seq_memory(s, &e->mem);
     setup_vcpu(s);
     o->kind = run_loop(v, s, &f);

@@ -162,49 +162,12 @@ void seq_drop(struct seq *s, unsigned group)
     seq_assemble(s);
 }
 
-static const struct guest_mem *pristine(void)
-{
-    static struct guest_mem *m;
-
-    if (m)
-        return m;
-    uint64_t rng = 42;
-    m = calloc(1, sizeof *m);
-    for (size_t i = 0; i < sizeof *m; i += 4) {
-        uint64_t x = rnd64(&rng);
-        uint32_t w = (uint32_t)(x >> 32);
-        if ((x & 3) == 0)
-            w = DATA_BASE + 0x100 + (w & 0xfff0); /* so that loads make pointers, too */
-        else if ((x & 3) == 1)
-            w &= 0xff;
-        put32((uint8_t *)m + i, w);
-    }
-    memset(m->code, 0xcc, sizeof m->code);
-    return m;
-}
-
-/* jmp *64(%r15): the way out; then the sequence and a far jump to that. */
 void seq_memory(const struct seq *s, struct guest_mem *m)
 {
-    static const uint8_t stub[] = {0x41, 0xff, 0x67, 0x40};
-    uint8_t tail[8], *t = tail;
-    uint64_t rng = s->mem_seed;
+    struct image img = {.mem_seed = s->mem_seed, .place = s->place, .code16 = s->code16, .code_len = s->code_len};
 
-    memcpy(m, pristine(), sizeof *m);
-    for (unsigned i = 0; i < 64; i++) {
-        uint64_t x = rnd64(&rng);
-        put32(m->data + (x & (DATA_SIZE - 4)), (uint32_t)(x >> 32));
-    }
     for (unsigned i = 0; i < TABLE_ENTRIES; i++)
-        put32(m->data + 4 * i, s->start[i <= s->ngroups ? i : s->ngroups]);
-    memcpy(m->code, stub, sizeof stub);
-    if (s->code16)
-        *t++ = 0x66;
-    *t++ = 0xea;
-    put32(t, CODE_BASE);
-    put16(t + 4, SEL_CODE64);
-    t += 6;
-    for (unsigned i = 0; i < s->code_len + (unsigned)(t - tail); i++)
-        if (s->place + i < CODE_SIZE)
-            m->code[s->place + i] = i < s->code_len ? s->code[i] : tail[i - s->code_len];
+        img.table[i] = s->start[i <= s->ngroups ? i : s->ngroups];
+    memcpy(img.code, s->code, sizeof img.code);
+    image_memory(&img, m);
 }

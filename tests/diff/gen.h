@@ -26,7 +26,6 @@ struct prefixes {
     unsigned n;
 };
 
-uint64_t rnd64(uint64_t *state);
 uint32_t rnd(struct gen *q, uint32_t n);
 bool chance(struct gen *q, unsigned percent);
 uint32_t rnd_value(struct gen *q);

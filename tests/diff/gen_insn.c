@@ -25,15 +25,6 @@ static const struct form forms[] = {
 #undef FORM
 };
 
-uint64_t rnd64(uint64_t *state)
-{
-    uint64_t x = *state += 0x9e3779b97f4a7c15ull; /* splitmix64 */
-
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebull;
-    return x ^ x >> 31;
-}
-
 uint32_t rnd(struct gen *q, uint32_t n) { return (uint32_t)((rnd64(&q->rng) >> 32) * n >> 32); }
 bool chance(struct gen *q, unsigned percent) { return rnd(q, 100) < percent; }
 

@@ -2,12 +2,14 @@
 /*
  * difftest: the same random instructions on every engine.
  *
- *   difftest [--seed N] [--count N] [--engine a,b] [--only SEED] [--features LIST] [--max-fail N] [--out DIR] [--tap]
+ *   difftest [--seed N] [--count N] [--engine LIST] [--only SEED] [--features fp,system,code16]
+ *            [--max-fail N] [--out DIR] [--emit FILE] [--tap]
  *
  * The first engine named is the reference.  The interpreter, which can't run
  * astray, goes first: a sequence that it does not end in is left out.  A
  * failing sequence is made smaller by dropping groups while it still fails,
  * then printed and written to a file.  One failure is shown per mnemonic.
+ * --emit writes the sequences that agree, for the replay guest.
  */
 #include <getopt.h>
 #include <stdlib.h>
@@ -27,7 +29,8 @@ static struct {
     bool have_only, tap;
     const struct engine *engine[MAX_ENGINES];
     unsigned nengines, features, max_fail;
-    const char *out;
+    const char *out, *emit;
+    FILE *emit_file;
 } opt = {.count = 200000, .features = ~0u, .max_fail = 10, .out = "."};
 
 static struct {
@@ -153,6 +156,10 @@ static bool test_one(uint64_t seed)
     counts[out[0].kind]++;
     if (out[0].kind == OUT_FAULT && out[0].vec < 32)
         vec_counts[out[0].vec]++;
+    if (opt.emit_file && opt.nengines > 1 && outcome_same(&s, &out[0], &out[1]))
+        replay_write(opt.emit_file, &s, &out[0]);
+    if (opt.have_only)
+        report(stdout, &s, opt.engine[0]->name, &out[0], opt.engine[opt.nengines - 1]->name, &out[opt.nengines - 1]);
     if (!bad)
         return true;
     show_failure(&s, seed);
@@ -164,6 +171,7 @@ static bool parse_options(int argc, char **argv)
     static const struct option longs[] = {
         {"seed", 1, NULL, 's'},     {"count", 1, NULL, 'c'},    {"engine", 1, NULL, 'e'}, {"only", 1, NULL, 'n'},
         {"features", 1, NULL, 'f'}, {"max-fail", 1, NULL, 'm'}, {"out", 1, NULL, 'o'},    {"tap", 0, NULL, 't'},
+        {"emit", 1, NULL, 'x'},
         {NULL, 0, NULL, 0},
     };
     int c;
@@ -184,6 +192,8 @@ static bool parse_options(int argc, char **argv)
             opt.max_fail = (unsigned)strtoul(optarg, NULL, 0);
         else if (c == 'o')
             opt.out = optarg;
+        else if (c == 'x')
+            opt.emit = optarg;
         else if (c == 't')
             opt.tap = true;
         else if (c == '?')
@@ -237,12 +247,20 @@ int main(int argc, char **argv)
             printf("%s engine %s can't run on this host\n", opt.tap ? "ok 1 # SKIP" : "difftest:", opt.engine[i]->name);
             return opt.tap ? 0 : 77;
         }
+    if (opt.emit && !(opt.emit_file = fopen(opt.emit, "wb"))) {
+        perror(opt.emit);
+        return 2;
+    }
     double start = now();
     if (opt.have_only)
         failures = !test_one(opt.only);
     else
         for (uint64_t i = 0; i < opt.count; i++)
             failures += !test_one(opt.seed * 0x9e3779b97f4a7c15ull + i * 0xd1342543de82ef95ull);
+    if (opt.emit_file && fclose(opt.emit_file) != 0) {
+        perror(opt.emit);
+        return 2;
+    }
     summary(failures, now() - start);
     if (opt.tap)
         printf("%s 1 - engines agree\n", failures ? "not ok" : "ok");

@@ -47,19 +47,6 @@ AT(r8, 96);
 AT(rip, 104);
 AT(fx, 128);
 
-/* ORDER LDT */
-const struct ldt_entry ldt_entries[LDT_COUNT] = {
-    [LDT_FS] = {.base = DATA_BASE + 0x4000, .limit = 0x7fff, .is32 = true},
-    [LDT_GS] = {.base = DATA_BASE + 0x8000, .limit = 0xfff, .is32 = true, .read_only = true},
-    [LDT_CODE16] = {.base = CODE_BASE, .limit = CODE_SIZE - 1, .code = true},
-    [LDT_STACK16] = {.base = STACK_BASE, .limit = STACK_SIZE - 1},
-    [LDT_DOWN32] = {.base = DATA_BASE, .limit = 0x3fff, .is32 = true, .down = true},
-    [LDT_ABSENT] = {.base = DATA_BASE, .limit = 0xffff, .is32 = true, .absent = true},
-    [LDT_CODE_XO] = {.base = CODE_BASE, .limit = CODE_SIZE - 1, .is32 = true, .code = true, .read_only = true},
-    [LDT_DOWN16] = {.base = DATA_BASE, .limit = 0x7ff, .down = true},
-    [LDT_BIG] = {.base = DATA_BASE + 0x2000, .limit = 0xfffff, .pages = true, .is32 = true},
-};
-
 static struct guest_mem *alias; /* the writable view */
 static volatile unsigned ticks;
 

@@ -55,7 +55,8 @@ static bool check(gla_t gla, unsigned len, unsigned access, struct fault *f)
 
         if (flags & FAKE_ABSENT)
             return page_fault(f, at, 0, access);
-        if (((flags & FAKE_READONLY) && (access & GMEM_WRITE)) || ((flags & FAKE_SUPERVISOR) && (access & GMEM_USER)))
+        if (((flags & FAKE_READONLY) && (access & GMEM_WRITE)) ||
+            ((flags & FAKE_SUPERVISOR) && (access & GMEM_USER)))
             return page_fault(f, at, PFERR_P, access);
     }
     return true;

@@ -52,7 +52,8 @@ enum {
 };
 
 void i386_desc(uint16_t sel, uint32_t base, uint32_t limit, uint16_t attr);
-void i386_call_gate(uint16_t sel, uint16_t target, uint32_t off, unsigned type, unsigned dpl, unsigned params);
+void i386_call_gate(uint16_t sel, uint16_t target, uint32_t off, unsigned type, unsigned dpl,
+                    unsigned params);
 /* vec: an IDT gate of type DESC_INT32 and so on. */
 void i386_gate(unsigned vec, uint16_t target, uint32_t off, unsigned type, unsigned dpl);
 struct vcpu *i386_new(void);

@@ -92,8 +92,8 @@ static void test_mf(void)
     check_trap("mf-at-fwait", rt_try(f_mf, 0), MF, 0);
     check("mf-eip", rt_last.eip, ADDR(f_mf_at));
     rt_try(f_clear, 0);
-    check_trap("mf-at-fld", rt_try(f_mf_fld, 0), MF, 0);
-    check("mf-fld-eip", rt_last.eip, ADDR(f_mf_fld_at));
+    check_trap_cpu("mf-at-fld", rt_try(f_mf_fld, 0), MF, 0);
+    check_cpu("mf-fld-eip", rt_last.eip, ADDR(f_mf_fld_at));
     rt_try(f_clear, 0);
     check_trap("mf-user", rt_try_user(f_mf, 0), MF, 0);
     check("mf-user-eip", rt_last.eip, ADDR(f_mf_at));

@@ -9,21 +9,41 @@ rt_sources = \
     %reldir%/rt.S \
     %reldir%/rt.c
 test_guest_sources = \
+    %reldir%/bits16.c \
+    %reldir%/debug.c \
     %reldir%/faults.c \
+    %reldir%/flow.c \
+    %reldir%/fpu.c \
     %reldir%/gates.c \
     %reldir%/iret.c \
     %reldir%/paging.c \
+    %reldir%/real.c \
+    %reldir%/ring3.c \
     %reldir%/segment.c \
     %reldir%/shadow.c \
-    %reldir%/smc.c
+    %reldir%/smc.c \
+    %reldir%/string.c \
+    %reldir%/task.c \
+    %reldir%/timer.c \
+    %reldir%/v86.c
 test_guests = \
+    %reldir%/bits16.elf \
+    %reldir%/debug.elf \
     %reldir%/faults.elf \
+    %reldir%/flow.elf \
+    %reldir%/fpu.elf \
     %reldir%/gates.elf \
     %reldir%/iret.elf \
     %reldir%/paging.elf \
+    %reldir%/real.elf \
+    %reldir%/ring3.elf \
     %reldir%/segment.elf \
     %reldir%/shadow.elf \
-    %reldir%/smc.elf
+    %reldir%/smc.elf \
+    %reldir%/string.elf \
+    %reldir%/task.elf \
+    %reldir%/timer.elf \
+    %reldir%/v86.elf
 
 dist_check_SCRIPTS += %reldir%/run-guest
 EXTRA_DIST += $(rt_headers) $(rt_sources) $(test_guest_sources)

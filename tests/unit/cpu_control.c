@@ -99,8 +99,9 @@ Test(cpu_control, cr4_and_the_rest)
     uint32_t x;
 
     for (unsigned bit = 0; bit < 32; bit++) {
-        bool allowed = (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT) >>
-                       bit & 1;
+        const uint32_t mask = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | CR4_OSFXSR |
+                              CR4_OSXMMEXCPT;
+        bool allowed = mask >> bit & 1;
 
         v->cr4 = 0;
         memset(&f, 0, sizeof f);
@@ -153,7 +154,8 @@ Test(cpu_control, eflags_by_popf)
         v->cpl = cases[i].cpl;
         v->eflags = old;
         eflags_write(v, 0xffffffff, 4, false);
-        cr_assert_eq(v->eflags, (0x003f7fd7 & ~cases[i].kept) | (old & cases[i].kept), "case %u: %#x", i, v->eflags);
+        cr_assert_eq(v->eflags, (0x003f7fd7 & ~cases[i].kept) | (old & cases[i].kept), "case %u: %#x", i,
+                     v->eflags);
     }
     v->cpl = 0;
     v->eflags = EFLAGS_FIXED | EFLAGS_RF | EFLAGS_AC;

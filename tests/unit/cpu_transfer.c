@@ -219,6 +219,17 @@ Test(cpu_transfer, far_ret_checks)
     fails(far_ret(v, 4, 0, &f), VEC_GP, K_CODE); /* inward */
 }
 
+Test(cpu_transfer, far_ret_nulls_by_dpl)
+{
+    for (unsigned dpl = 0; dpl < 4; dpl++) {
+        setup();
+        v->seg[SEG_DS].attr = (v->seg[SEG_DS].attr & ~SEG_ATTR_DPL) | dpl << SEG_ATTR_DPL_SHIFT;
+        ret_frame(U_CODE, 0x9000);
+        cr_assert(far_ret(v, 4, 0, &f));
+        cr_assert_eq(!v->seg[SEG_DS].attr, dpl < 3, "DPL %u", dpl);
+    }
+}
+
 Test(cpu_transfer, real_mode_transfers)
 {
     i386_real(v);

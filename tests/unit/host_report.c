@@ -7,7 +7,8 @@
 
 #include "host/report.h"
 
-static struct symbol table[] = {{0x1000, "first"}, {0x1000, "same"}, {0x2000, "second"}, {0xfff00000, "last"}};
+static struct symbol table[] = {
+    {0x1000, "first"}, {0x1000, "same"}, {0x2000, "second"}, {0xfff00000, "last"}};
 static const struct symbols symbols = {table, 4, 4};
 
 Test(host_report, trace_line_with_symbol)
@@ -158,7 +159,8 @@ Test(host_symbols, system_map)
     struct symbols s = {0};
     uint32_t off;
     int fd = mkstemp(path);
-    static const char map[] = "c0100000 T _text\nc0100040 t start\nnonsense\nffffffff81000000 T wide\nc0200000 A abs";
+    static const char map[] =
+        "c0100000 T _text\nc0100040 t start\nnonsense\nffffffff81000000 T wide\nc0200000 A abs";
 
     cr_assert(fd >= 0 && write(fd, map, sizeof map - 1) == sizeof map - 1);
     cr_assert(symbols_load(&s, path, err, sizeof err), "%s", err);

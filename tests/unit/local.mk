@@ -38,12 +38,26 @@ UNIT_TESTS += %reldir%/bt_decode_agree
 %canon_reldir%_bt_decode_agree_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_bt_decode_agree_LDADD = $(MON_LIBS)
 
+UNIT_TESTS += %reldir%/cpu_control
+%canon_reldir%_cpu_control_SOURCES = %reldir%/cpu_control.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
+%canon_reldir%_cpu_control_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_cpu_control_CFLAGS = $(unit_cflags)
+%canon_reldir%_cpu_control_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_cpu_control_LDADD = $(MON_LIBS)
+
 UNIT_TESTS += %reldir%/cpu_exception
 %canon_reldir%_cpu_exception_SOURCES = %reldir%/cpu_exception.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
 %canon_reldir%_cpu_exception_CPPFLAGS = $(unit_cppflags)
 %canon_reldir%_cpu_exception_CFLAGS = $(unit_cflags)
 %canon_reldir%_cpu_exception_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_cpu_exception_LDADD = $(MON_LIBS)
+
+UNIT_TESTS += %reldir%/cpu_idecode
+%canon_reldir%_cpu_idecode_SOURCES = %reldir%/cpu_idecode.c
+%canon_reldir%_cpu_idecode_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_cpu_idecode_CFLAGS = $(unit_cflags)
+%canon_reldir%_cpu_idecode_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_cpu_idecode_LDADD = $(MON_LIBS)
 
 UNIT_TESTS += %reldir%/cpu_segment
 %canon_reldir%_cpu_segment_SOURCES = %reldir%/cpu_segment.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
@@ -52,12 +66,54 @@ UNIT_TESTS += %reldir%/cpu_segment
 %canon_reldir%_cpu_segment_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_cpu_segment_LDADD = $(MON_LIBS)
 
+UNIT_TESTS += %reldir%/cpu_transfer
+%canon_reldir%_cpu_transfer_SOURCES = %reldir%/cpu_transfer.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
+%canon_reldir%_cpu_transfer_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_cpu_transfer_CFLAGS = $(unit_cflags)
+%canon_reldir%_cpu_transfer_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_cpu_transfer_LDADD = $(MON_LIBS)
+
+UNIT_TESTS += %reldir%/devices_board
+%canon_reldir%_devices_board_SOURCES = %reldir%/devices_board.c
+%canon_reldir%_devices_board_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_devices_board_CFLAGS = $(unit_cflags)
+%canon_reldir%_devices_board_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_devices_board_LDADD = $(MON_LIBS)
+
+UNIT_TESTS += %reldir%/devices_i8042
+%canon_reldir%_devices_i8042_SOURCES = %reldir%/devices_i8042.c
+%canon_reldir%_devices_i8042_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_devices_i8042_CFLAGS = $(unit_cflags)
+%canon_reldir%_devices_i8042_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_devices_i8042_LDADD = $(MON_LIBS)
+
 UNIT_TESTS += %reldir%/devices_i8254
 %canon_reldir%_devices_i8254_SOURCES = %reldir%/devices_i8254.c
 %canon_reldir%_devices_i8254_CPPFLAGS = $(unit_cppflags)
 %canon_reldir%_devices_i8254_CFLAGS = $(unit_cflags)
 %canon_reldir%_devices_i8254_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_devices_i8254_LDADD = $(MON_LIBS)
+
+UNIT_TESTS += %reldir%/devices_i8259
+%canon_reldir%_devices_i8259_SOURCES = %reldir%/devices_i8259.c
+%canon_reldir%_devices_i8259_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_devices_i8259_CFLAGS = $(unit_cflags)
+%canon_reldir%_devices_i8259_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_devices_i8259_LDADD = $(MON_LIBS)
+
+UNIT_TESTS += %reldir%/devices_mc146818
+%canon_reldir%_devices_mc146818_SOURCES = %reldir%/devices_mc146818.c
+%canon_reldir%_devices_mc146818_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_devices_mc146818_CFLAGS = $(unit_cflags)
+%canon_reldir%_devices_mc146818_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_devices_mc146818_LDADD = $(MON_LIBS)
+
+UNIT_TESTS += %reldir%/devices_ns16550
+%canon_reldir%_devices_ns16550_SOURCES = %reldir%/devices_ns16550.c
+%canon_reldir%_devices_ns16550_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_devices_ns16550_CFLAGS = $(unit_cflags)
+%canon_reldir%_devices_ns16550_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_devices_ns16550_LDADD = $(MON_LIBS)
 
 UNIT_TESTS += %reldir%/host_console
 %canon_reldir%_host_console_SOURCES = %reldir%/host_console.c

@@ -70,8 +70,8 @@ static void expect_done(const char *scenario)
 {
     struct result r = run(scenario);
 
-    cr_assert(r.cross->stopped == VM_STOP_EXIT, "%s: stop %u: %s\n%s", scenario, r.cross->stopped, r.cross->stop_msg,
-              r.cross->dump);
+    cr_assert(r.cross->stopped == VM_STOP_EXIT, "%s: stop %u: %s\n%s", scenario, r.cross->stopped,
+              r.cross->stop_msg, r.cross->dump);
     cr_assert(r.cross->stop_code == 42);
 }
 
@@ -94,7 +94,8 @@ Test(world_proc, killed_user_view_stops_the_vm)
 {
     struct result r = run("directkill");
 
-    cr_assert(r.cross->stopped == VM_STOP_HOST && strstr(r.cross->stop_msg, "user view"), "%s", r.cross->stop_msg);
+    cr_assert(r.cross->stopped == VM_STOP_HOST && strstr(r.cross->stop_msg, "user view"), "%s",
+              r.cross->stop_msg);
 }
 
 /* User code in 64-bit mode gets nothing, and ends its VM. */
@@ -102,8 +103,8 @@ static void expect_escape(const char *scenario, const char *how)
 {
     struct result r = run(scenario);
 
-    cr_assert(r.cross->stopped == VM_STOP_UNSUPPORTED && strstr(r.cross->stop_msg, how), "%s: stop %u: %s", scenario,
-              r.cross->stopped, r.cross->stop_msg);
+    cr_assert(r.cross->stopped == VM_STOP_UNSUPPORTED && strstr(r.cross->stop_msg, how), "%s: stop %u: %s",
+              scenario, r.cross->stopped, r.cross->stop_msg);
 }
 
 Test(world_proc, escapes)
@@ -130,30 +131,33 @@ Test(world_proc, timing)
     uint32_t *t = (uint32_t *)r.cross->dump;
 
     cr_assert(r.cross->stopped == VM_STOP_EXIT, "%s", r.cross->stop_msg);
-    cr_log_info("cycles: callout %u, fault %u, fence %u, now %u, alarm %u, new descriptor %u", t[0], t[1], t[2], t[3], t[4],
-                t[5]);
-    fprintf(stderr, "cycles: callout %u, fault %u, fence %u, now %u, alarm %u, new descriptor %u\n", t[0], t[1], t[2],
-            t[3], t[4], t[5]);
+    fprintf(stderr, "cycles: callout %u, fault %u, fence %u, now %u, alarm %u, new descriptor %u\n", t[0],
+            t[1], t[2], t[3], t[4], t[5]);
 }
 
 Test(world_proc, own_bugs_end_in_a_dump)
 {
     struct result r = run("bug");
 
-    cr_assert(r.cross->stopped == VM_STOP_BUG && strstr(r.cross->stop_msg, "vm == NULL"), "%s", r.cross->stop_msg);
+    cr_assert(r.cross->stopped == VM_STOP_BUG && strstr(r.cross->stop_msg, "vm == NULL"), "%s",
+              r.cross->stop_msg);
     r = run("crash");
-    cr_assert(r.cross->stopped == VM_STOP_BUG && strstr(r.cross->stop_msg, "signal 11"), "%s", r.cross->stop_msg);
+    cr_assert(r.cross->stopped == VM_STOP_BUG && strstr(r.cross->stop_msg, "signal 11"), "%s",
+              r.cross->stop_msg);
     cr_assert(strstr(r.cross->dump, "cr2 0x1234500000"), "%s", r.cross->dump);
     r = run("overflow");
-    cr_assert(r.cross->stopped == VM_STOP_BUG && strstr(r.cross->stop_msg, "signal 11"), "%s", r.cross->stop_msg);
-    cr_assert(strstr(r.cross->dump, "stack (from proc_main): +") || strstr(r.cross->dump, "stack (from proc_main): -"));
+    cr_assert(r.cross->stopped == VM_STOP_BUG && strstr(r.cross->stop_msg, "signal 11"), "%s",
+              r.cross->stop_msg);
+    cr_assert(strstr(r.cross->dump, "stack (from proc_main): +") ||
+              strstr(r.cross->dump, "stack (from proc_main): -"));
 }
 
 Test(world_proc, sandbox_refuses_system_calls)
 {
     struct result r = run("syscall");
 
-    cr_assert(r.cross->stopped == VM_STOP_BUG && strstr(r.cross->stop_msg, "system call 39"), "%s", r.cross->stop_msg);
+    cr_assert(r.cross->stopped == VM_STOP_BUG && strstr(r.cross->stop_msg, "system call 39"), "%s",
+              r.cross->stop_msg);
     r = run("int80");
     cr_assert(strstr(r.cross->stop_msg, "system call in translated code"), "%s", r.cross->stop_msg);
 }

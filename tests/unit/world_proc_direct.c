@@ -66,18 +66,19 @@ static void user_maps(struct vm *vm, unsigned view)
     world_map(vm, view, DATA_GLA, DATA_GPA, 16, MAP_R | MAP_W);
 }
 
-static bool user_runs(struct vm *vm, const char *code, unsigned n, uint32_t kind, uint32_t vec, uint32_t err, uint32_t cr2,
-                      uint32_t eip)
+static bool user_runs(struct vm *vm, const char *code, unsigned n, uint32_t kind, uint32_t vec, uint32_t err,
+                      uint32_t cr2, uint32_t eip)
 {
     struct vcpu *v = vm->vcpu;
 
     user_prepare(vm, code, n);
     world_enter_direct(v, 1);
     return v->exit.kind == kind && (kind == EXIT_ATTENTION || v->exit.vec == vec) &&
-           (kind != EXIT_FAULT || v->exit.err == err) && (vec != VEC_PF || v->exit.cr2 == cr2) && v->eip == eip &&
-           regs_are(v) && (v->eflags & EFLAGS_ARITH) == (EFLAGS_CF | EFLAGS_OF);
+           (kind != EXIT_FAULT || v->exit.err == err) && (vec != VEC_PF || v->exit.cr2 == cr2) &&
+           v->eip == eip && regs_are(v) && (v->eflags & EFLAGS_ARITH) == (EFLAGS_CF | EFLAGS_OF);
 }
-#define RUNS(code, kind, vec, err, cr2, off) user_runs(vm, code, sizeof(code) - 1, kind, vec, err, cr2, CODE_GLA + (off))
+#define RUNS(code, kind, vec, err, cr2, off)                                                                 \
+    user_runs(vm, code, sizeof(code) - 1, kind, vec, err, cr2, CODE_GLA + (off))
 
 void run_direct(struct vm *vm)
 {
@@ -132,7 +133,8 @@ void run_direct_segments(struct vm *vm)
     user_prepare(vm, "\x31\xc0\x8e\xe0\x8e\xe8\xcd\x80", 8);
     world_enter_direct(v, 1);
     CHECK(v->exit.kind == EXIT_SOFTINT && !(v->seg[SEG_GS].attr & SEG_ATTR_P) && v->seg[SEG_GS].sel == 0);
-    /* mov $0x33, %eax; mov %eax, %gs: the host's 0x33 has base 0, so the load faults; with the guest's base it works. */
+    /* mov $0x33, %eax; mov %eax, %gs: the host's 0x33 has base 0, so the load faults; with the guest's base
+     * it works. */
     v->seg[SEG_GS] = (struct seg){ 0 };
     memcpy(vm->ram + CODE_GPA, "\xb8\x33\0\0\0\x8e\xe8\x65\xa1\x14\0\0\0\xcd\x80", 15);
     put32(vm->ram + DATA_GPA + 0x814, 0xabcdef01);
@@ -233,8 +235,8 @@ void run_direct_fpu(struct vm *vm)
 }
 
 /*
- * User code that escapes into 64-bit code.  `how` is 64-bit code at CODE_GLA + 16; it must not get at what it wants, and the
- * VM must stop rather than go on.
+ * User code that escapes into 64-bit code.  `how` is 64-bit code at CODE_GLA + 16; it must not get at what it
+ * wants, and the VM must stop rather than go on.
  */
 static void escape(struct vm *vm, const char *how, unsigned n)
 {
@@ -254,13 +256,13 @@ void run_escape_getpid(struct vm *vm) { escape(vm, "\xb8\x27\0\0\0\x0f\x05\x0f\x
 void run_escape_mmap(struct vm *vm)
 {
     escape(vm,
-           "\xbf\0\0\x10\x08"         /* mov $DATA_GLA, %edi */
-           "\xbe\0\x10\0\0"           /* mov $4096, %esi */
-           "\xba\3\0\0\0"             /* mov $3, %edx */
-           "\x41\xba\x11\0\0\0"       /* mov $MAP_SHARED|MAP_FIXED, %r10d */
-           "\x41\xb8\3\0\0\0"         /* mov $3, %r8d */
-           "\x45\x31\xc9"             /* xor %r9d, %r9d */
-           "\xb8\x09\0\0\0\x0f\x05"   /* mmap */
+           "\xbf\0\0\x10\x08"       /* mov $DATA_GLA, %edi */
+           "\xbe\0\x10\0\0"         /* mov $4096, %esi */
+           "\xba\3\0\0\0"           /* mov $3, %edx */
+           "\x41\xba\x11\0\0\0"     /* mov $MAP_SHARED|MAP_FIXED, %r10d */
+           "\x41\xb8\3\0\0\0"       /* mov $3, %r8d */
+           "\x45\x31\xc9"           /* xor %r9d, %r9d */
+           "\xb8\x09\0\0\0\x0f\x05" /* mmap */
            "\x0f\x0b",
            40);
 }

@@ -2,9 +2,10 @@
 /*
  * The process world's kernel view with hand-made code in the translation cache.
  *
- * Each test forks a whole world whose monitor_main() is the one below: it runs the scenario that config.cpu_model
- * names and reports through the cross page.  It is monitor code (freestanding rules apply: no libc, no vector registers), so
- * this file is compiled with the monitor's flags and the Criterion half is world_proc.c.
+ * Each test forks a whole world whose monitor_main() is the one below: it runs the scenario that
+ * config.cpu_model names and reports through the cross page.  It is monitor code (freestanding rules apply:
+ * no libc, no vector registers), so this file is compiled with the monitor's flags and the Criterion half is
+ * world_proc.c.
  */
 
 #include "tests/unit/world_proc_monitor.h"
@@ -12,10 +13,7 @@
 #include "base/assert.h"
 #include "base/fmt.h"
 
-int vcpu_dump(const struct vcpu *v, char *buf, size_t size)
-{
-    return fmt(buf, size, "eax %#x\n", v->gpr[0]);
-}
+int vcpu_dump(const struct vcpu *v, char *buf, size_t size) { return fmt(buf, size, "eax %#x\n", v->gpr[0]); }
 
 /* Code goes to the start of the TC; a callout with `arg` ends it. */
 struct code {
@@ -93,8 +91,8 @@ static bool faults(struct vm *vm, const char *bytes, unsigned n, unsigned vec, u
     put_callout(&c, 1);
     REGS_SET(v);
     world_enter(v, WIN_TC + 64);
-    return v->exit.kind == EXIT_FAULT && v->exit.tca == WIN_TC + 64 && v->exit.vec == vec && v->exit.err == err &&
-           (vec != VEC_PF || v->exit.cr2 == cr2) && regs_are(v);
+    return v->exit.kind == EXIT_FAULT && v->exit.tca == WIN_TC + 64 && v->exit.vec == vec &&
+           v->exit.err == err && (vec != VEC_PF || v->exit.cr2 == cr2) && regs_are(v);
 }
 #define FAULTS(bytes, vec, err, cr2) faults(vm, bytes, sizeof(bytes) - 1, vec, err, cr2)
 
@@ -105,11 +103,11 @@ static void run_faults(struct vm *vm)
     CHECK(FAULTS("\xcc", VEC_BP, 0, 0));
     CHECK(FAULTS("\x0f\x0b", VEC_UD, 0, 0));
     CHECK(FAULTS("\xf4", VEC_GP, 0, 0));
-    CHECK(FAULTS("\x31\xc9\xf7\xf1", VEC_GP, 0, 0) == false);                         /* the helper can fail */
+    CHECK(FAULTS("\x31\xc9\xf7\xf1", VEC_GP, 0, 0) == false); /* the helper can fail */
     CHECK(vm->vcpu->exit.vec == VEC_DE && vm->vcpu->exit.tca == WIN_TC + 66);
     CHECK(FAULTS("\xcd\x77", VEC_GP, 0x77 * 8 + 2, 0));
-    CHECK(FAULTS("\x8e\xd8", VEC_GP, 0x1110, 0));                                     /* mov ax, ds */
-    CHECK(FAULTS("\xce", VEC_OF, 0, 0) == false && vm->vcpu->exit.vec == VEC_OF);     /* into: EIP behind it */
+    CHECK(FAULTS("\x8e\xd8", VEC_GP, 0x1110, 0));                                 /* mov ax, ds */
+    CHECK(FAULTS("\xce", VEC_OF, 0, 0) == false && vm->vcpu->exit.vec == VEC_OF); /* into: EIP behind it */
     CHECK(world_map(vm, 0, 0x12340000, 0x5000, 2, MAP_R));
     /* A page that was never touched is not present for the host either: the P bit says nothing. */
     CHECK(FAULTS("\x89\x05\x04\x00\x34\x12", VEC_PF, PFERR_U | PFERR_W, 0x12340004));
@@ -190,10 +188,10 @@ static void run_fpu(struct vm *vm)
         put32(c.p, 0x20000000 + 32 * i);
         c.p += 4;
     }
-    PUT(&c, "\xd9\xeb");                                  /* fldpi */
-    PUT_IMM(&c, "\x0f\xae\x15", 0x20000800);              /* ldmxcsr */
+    PUT(&c, "\xd9\xeb");                     /* fldpi */
+    PUT_IMM(&c, "\x0f\xae\x15", 0x20000800); /* ldmxcsr */
     put32(vm->ram + 0x800, 0x1fa5 & 0xffff);
-    PUT_IMM(&c, "\xd9\x2d", 0x20000804);                  /* fldcw */
+    PUT_IMM(&c, "\xd9\x2d", 0x20000804); /* fldcw */
     put16(vm->ram + 0x804, 0x0b7f);
     put_callout(&c, 1);
     world_enter(v, WIN_TC);
@@ -203,7 +201,10 @@ static void run_fpu(struct vm *vm)
         if (round == 1) {
             world_fence_begin(vm);
             world_fence_begin(vm);
-            __asm__ volatile("vpxor %%ymm0, %%ymm0, %%ymm0; vpxor %%ymm7, %%ymm7, %%ymm7; fninit" : : : "memory");
+            __asm__ volatile("vpxor %%ymm0, %%ymm0, %%ymm0; vpxor %%ymm7, %%ymm7, %%ymm7; fninit"
+                             :
+                             :
+                             : "memory");
             world_fence_end(vm);
             world_fence_end(vm);
         }
@@ -248,13 +249,15 @@ static void run_segments(struct vm *vm)
     CHECK(FAULTS("\x8b\x05\xfc\xff\xff\xbf", VEC_PF, PFERR_U, 0xbffffffc));
     segs_flat(v);
     /* Read-only data, a small limit, a base. */
-    v->seg[SEG_ES] = (struct seg){ .attr = SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_DB, .base = 0x30000000, .limit = 0x123 };
+    v->seg[SEG_ES] =
+        (struct seg){ .attr = SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_DB, .base = 0x30000000, .limit = 0x123 };
     CHECK(world_seg_sync(v, WIN_BASE, false));
     CHECK(FAULTS("\x26\x89\x05\x00\x00\x00\x00", VEC_GP, 0, 0));
     CHECK(FAULTS("\x26\x8a\x05\x23\x01\x00\x00", VEC_PF, PFERR_U, 0x30000123));
     CHECK(FAULTS("\x26\x8a\x05\x24\x01\x00\x00", VEC_GP, 0, 0));
     /* Expand-down. */
-    v->seg[SEG_ES] = (struct seg){ .attr = SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_RW | SEG_ATTR_EC, .base = 0x30000000,
+    v->seg[SEG_ES] = (struct seg){ .attr = SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_RW | SEG_ATTR_EC,
+                                   .base = 0x30000000,
                                    .limit = 0x7fff };
     v->hsel_dirty = BIT(SEG_ES);
     CHECK(world_seg_sync(v, WIN_BASE, false));
@@ -298,7 +301,8 @@ static void run_segments(struct vm *vm)
     }
     /* A 16-bit stack: PUSH wraps in SP and keeps ESP's upper half. */
     segs_flat(v);
-    v->seg[SEG_SS] = (struct seg){ .attr = SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_RW, .base = 0x20000000, .limit = 0xffff };
+    v->seg[SEG_SS] =
+        (struct seg){ .attr = SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_RW, .base = 0x20000000, .limit = 0xffff };
     CHECK(world_seg_sync(v, WIN_BASE, false));
     CHECK(world_map(vm, 0, 0x20000000, 0, 16, MAP_R | MAP_W));
     c = code_at(vm, 0);
@@ -428,13 +432,32 @@ static const struct scenario {
     const char *name;
     void (*run)(struct vm *vm);
 } scenarios[] = {
-    { "callout", run_callout }, { "faults", run_faults }, { "attention", run_attention }, { "storm", run_storm },
-    { "fpu", run_fpu }, { "segments", run_segments }, { "clock", run_clock }, { "timing", run_timing },
-    { "bug", run_bug }, { "crash", run_crash }, { "overflow", run_overflow }, { "syscall", run_syscall }, { "int80", run_int80 },
-    { "reset", run_reset }, { "direct", run_direct }, { "directseg", run_direct_segments },
-    { "directatt", run_direct_attention }, { "directstorm", run_direct_storm }, { "directfpu", run_direct_fpu },
-    { "directkill", run_direct_kill }, { "directtime", run_direct_timing }, { "escfault", run_escape_fault }, { "escgetpid", run_escape_getpid },
-    { "escmmap", run_escape_mmap }, { "escspin", run_escape_spin }, { "esctouch", run_escape_touch },
+    { "callout", run_callout },
+    { "faults", run_faults },
+    { "attention", run_attention },
+    { "storm", run_storm },
+    { "fpu", run_fpu },
+    { "segments", run_segments },
+    { "clock", run_clock },
+    { "timing", run_timing },
+    { "bug", run_bug },
+    { "crash", run_crash },
+    { "overflow", run_overflow },
+    { "syscall", run_syscall },
+    { "int80", run_int80 },
+    { "reset", run_reset },
+    { "direct", run_direct },
+    { "directseg", run_direct_segments },
+    { "directatt", run_direct_attention },
+    { "directstorm", run_direct_storm },
+    { "directfpu", run_direct_fpu },
+    { "directkill", run_direct_kill },
+    { "directtime", run_direct_timing },
+    { "escfault", run_escape_fault },
+    { "escgetpid", run_escape_getpid },
+    { "escmmap", run_escape_mmap },
+    { "escspin", run_escape_spin },
+    { "esctouch", run_escape_touch },
 };
 
 void monitor_main(struct vm *vm)

@@ -1,7 +1,8 @@
 /*
  * What the scenario files of world_proc.c share.
  *
- * World: monitor (freestanding), inside a test's forked kernel view.  A failed CHECK stops the VM with the place.
+ * World: monitor (freestanding), inside a test's forked kernel view.  A failed CHECK stops the VM with the
+ * place.
  */
 #ifndef TESTS_UNIT_WORLD_PROC_MONITOR_H
 #define TESTS_UNIT_WORLD_PROC_MONITOR_H
@@ -9,14 +10,14 @@
 #include "world/cross.h"
 #include "world/world.h"
 
-#define CHECK(cond)                                                                          \
-    do {                                                                                     \
-        if (!(cond)) {                                                                       \
-            vm_stop(vm, VM_STOP_DIVERGED, "line %d: %s (kind %u tca %#x vec %u err %#x cr2 %#x)", __LINE__, #cond, \
-                    vm->vcpu->exit.kind, vm->vcpu->exit.tca, vm->vcpu->exit.vec, vm->vcpu->exit.err,       \
-                    vm->vcpu->exit.cr2);                                                     \
-            return;                                                                          \
-        }                                                                                    \
+#define CHECK(cond)                                                                                          \
+    do {                                                                                                     \
+        if (!(cond)) {                                                                                       \
+            vm_stop(vm, VM_STOP_DIVERGED, "line %d: %s (kind %u tca %#x vec %u err %#x cr2 %#x)", __LINE__,  \
+                    #cond, vm->vcpu->exit.kind, vm->vcpu->exit.tca, vm->vcpu->exit.vec, vm->vcpu->exit.err,  \
+                    vm->vcpu->exit.cr2);                                                                     \
+            return;                                                                                          \
+        }                                                                                                    \
     } while (0)
 
 static inline uint64_t tsc(void)
@@ -29,15 +30,16 @@ static inline uint64_t tsc(void)
 
 static inline struct seg seg_flat_data(void)
 {
-    return (struct seg){ .sel = 0x10, .attr = SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_RW | SEG_ATTR_A | SEG_ATTR_DB,
+    return (struct seg){ .sel = 0x10,
+                         .attr = SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_RW | SEG_ATTR_A | SEG_ATTR_DB,
                          .limit = 0xffffffff };
 }
 
-#define REGS_SET(v)                                       \
-    do {                                                  \
-        for (unsigned i_ = 0; i_ < 8; i_++)               \
-            (v)->gpr[i_] = 0x11111111u * (i_ + 1);        \
-        (v)->hflags = EFLAGS_CF | EFLAGS_OF | EFLAGS_DF;  \
+#define REGS_SET(v)                                                                                          \
+    do {                                                                                                     \
+        for (unsigned i_ = 0; i_ < 8; i_++)                                                                  \
+            (v)->gpr[i_] = 0x11111111u * (i_ + 1);                                                           \
+        (v)->hflags = EFLAGS_CF | EFLAGS_OF | EFLAGS_DF;                                                     \
     } while (0)
 
 static inline bool regs_are(struct vcpu *v)

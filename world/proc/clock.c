@@ -3,12 +3,12 @@
  * Guest time, the alarm, sleeping and ringing the VMX.
  *
  * Guest time is the host's CLOCK_MONOTONIC less its value at the start.  A system call costs 0.2 us, RDTSC a
- * tenth of that, so between anchors (50 ms) time is the anchor plus scaled TSC cycles.  Each anchor takes the system call's
- * word, so that nothing drifts, and corrects the scale; the result never goes back.
+ * tenth of that, so between anchors (50 ms) time is the anchor plus scaled TSC cycles.  Each anchor takes the
+ * system call's word, so that nothing drifts, and corrects the scale; the result never goes back.
  *
- * The alarm is one POSIX timer that raises SIGALRM.  Sleeping is a futex wait on cross->wake.  The VMX bumps that word before
- * it signals, and wake_seen remembers the last value that a sleep returned for: a kick that comes between the caller's last
- * look and the wait makes the wait return at once.
+ * The alarm is one POSIX timer that raises SIGALRM.  Sleeping is a futex wait on cross->wake.  The VMX bumps
+ * that word before it signals, and wake_seen remembers the last value that a sleep returned for: a kick that
+ * comes between the caller's last look and the wait makes the wait return at once.
  */
 #include "world/proc/kview.h"
 
@@ -146,7 +146,8 @@ void world_usercall(struct vm *vm, enum usercall call, uint32_t arg)
     want = c->reset_req;
     __atomic_add_fetch(&c->doorbell, 1, __ATOMIC_RELEASE);
     sys_futex_wake(&c->doorbell, 1);
-    while (call == USERCALL_RESET && __atomic_load_n(&c->reset_ack, __ATOMIC_ACQUIRE) != want && !c->host_stop) {
+    while (call == USERCALL_RESET && __atomic_load_n(&c->reset_ack, __ATOMIC_ACQUIRE) != want &&
+           !c->host_stop) {
         uint32_t seen = c->wake;
 
         if (c->reset_ack != want && !c->host_stop)

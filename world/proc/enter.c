@@ -2,14 +2,15 @@
 /*
  * Entering and leaving translated code in the process world.
  *
- * The monitor is 64-bit code above 4 GiB, the guest runs in compatibility mode (SDM vol. 3A 3.4.5, 5.8.1): the way
- * in is an indirect far jump through m16:32 to the flat execute-only LDT code segment, the way back a far jump in the
- * translation cache to a 64-bit stub in the window.  Neither touches the stack, flags or general registers, and r8-r15
- * survive compatibility mode: r15 holds the vCPU, through which the exit code finds everything else.
+ * The monitor is 64-bit code above 4 GiB, the guest runs in compatibility mode (SDM vol. 3A 3.4.5, 5.8.1):
+ * the way in is an indirect far jump through m16:32 to the flat execute-only LDT code segment, the way back a
+ * far jump in the translation cache to a 64-bit stub in the window.  Neither touches the stack, flags or
+ * general registers, and r8-r15 survive compatibility mode: r15 holds the vCPU, through which the exit code
+ * finds everything else.
  *
- * Segment registers are loaded only when they differ from what is in them.  They are read from the CPU rather than
- * remembered: a system call or a signal leaves the host's own SS behind.  The FS base is set with WRFSBASE, after the
- * selector, whose load clears it.
+ * Segment registers are loaded only when they differ from what is in them.  They are read from the CPU rather
+ * than remembered: a system call or a signal leaves the host's own SS behind.  The FS base is set with
+ * WRFSBASE, after the selector, whose load clears it.
  *
  * Between proc_enter_crit and proc_enter_crit_end an asynchronous signal would come too late for the test of
  * v->attention and too early for the handler to see guest code in its frame; the handler redirects it to
@@ -25,19 +26,20 @@
 #define FLAGS_ODD (EFLAGS_AC | EFLAGS_NT | EFLAGS_TF) /* must not stay set in the monitor */
 
 /* Operands for the assembly below: offsets come from the compiler. */
-#define VCPU_OFFSETS                                                                       \
-    [eax] "i"(offsetof(struct vcpu, gpr[REG_EAX])), [ecx] "i"(offsetof(struct vcpu, gpr[REG_ECX])), \
-    [edx] "i"(offsetof(struct vcpu, gpr[REG_EDX])), [ebx] "i"(offsetof(struct vcpu, gpr[REG_EBX])), \
-    [esp] "i"(offsetof(struct vcpu, gpr[REG_ESP])), [ebp] "i"(offsetof(struct vcpu, gpr[REG_EBP])), \
-    [esi] "i"(offsetof(struct vcpu, gpr[REG_ESI])), [edi] "i"(offsetof(struct vcpu, gpr[REG_EDI])), \
-    [hflags] "i"(offsetof(struct vcpu, hflags)), [att] "i"(offsetof(struct vcpu, attention)),       \
-    [monrsp] "i"(offsetof(struct vcpu, mon_rsp)), [far] "i"(offsetof(struct vcpu, scratch[0])),     \
-    [kind] "i"(offsetof(struct vcpu, exit.kind)), [arg] "i"(offsetof(struct vcpu, exit.arg)),       \
-    [none] "i"(EXIT_NONE), [callout] "i"(EXIT_CALLOUT), [live] "i"(EFLAGS_LIVE),                    \
-    [fixed] "i"(EFLAGS_FIXED), [odd] "i"(FLAGS_ODD), [windata] "i"(WIN_DATA)
+#define VCPU_OFFSETS                                                                                         \
+    [eax] "i"(offsetof(struct vcpu, gpr[REG_EAX])), [ecx] "i"(offsetof(struct vcpu, gpr[REG_ECX])),          \
+        [edx] "i"(offsetof(struct vcpu, gpr[REG_EDX])), [ebx] "i"(offsetof(struct vcpu, gpr[REG_EBX])),      \
+        [esp] "i"(offsetof(struct vcpu, gpr[REG_ESP])), [ebp] "i"(offsetof(struct vcpu, gpr[REG_EBP])),      \
+        [esi] "i"(offsetof(struct vcpu, gpr[REG_ESI])), [edi] "i"(offsetof(struct vcpu, gpr[REG_EDI])),      \
+        [hflags] "i"(offsetof(struct vcpu, hflags)), [att] "i"(offsetof(struct vcpu, attention)),            \
+        [monrsp] "i"(offsetof(struct vcpu, mon_rsp)), [far] "i"(offsetof(struct vcpu, scratch[0])),          \
+        [kind] "i"(offsetof(struct vcpu, exit.kind)), [arg] "i"(offsetof(struct vcpu, exit.arg)),            \
+        [none] "i"(EXIT_NONE), [callout] "i"(EXIT_CALLOUT), [live] "i"(EFLAGS_LIVE),                         \
+        [fixed] "i"(EFLAGS_FIXED), [odd] "i"(FLAGS_ODD), [windata] "i"(WIN_DATA)
 
 /* rdi = vCPU, esi = tca; scratch[0] gets the far pointer. */
-__attribute__((naked)) void proc_enter(struct vcpu *v __attribute__((unused)), tca_t tca __attribute__((unused)))
+__attribute__((naked)) void proc_enter(struct vcpu *v __attribute__((unused)),
+                                       tca_t tca __attribute__((unused)))
 {
     __asm__("push %%rbx\n\t"
             "push %%rbp\n\t"
@@ -89,7 +91,8 @@ __attribute__((naked)) void proc_enter(struct vcpu *v __attribute__((unused)), t
             : VCPU_OFFSETS);
 }
 
-/* The window's stub jumps here: 64-bit mode, r15 = vCPU, all else the guest's.  Must not touch the guest's stack. */
+/* The window's stub jumps here: 64-bit mode, r15 = vCPU, all else the guest's.  Must not touch the guest's
+ * stack. */
 __attribute__((naked)) void proc_exit_entry(void)
 {
     __asm__("mov %%eax, %c[eax](%%r15)\n\t"
@@ -176,7 +179,12 @@ uint8_t *world_tc_rw(struct vm *vm) { return vm->world->win_rw + (WIN_TC - WIN_B
 
 void *world_win_data(struct vm *vm) { return vm->world->win_rw + (WIN_DATA - WIN_BASE); }
 
-#define SREG_GET(name) ({ uint16_t sel_; __asm__ volatile("mov %%" #name ", %0" : "=rm"(sel_)); sel_; })
+#define SREG_GET(name)                                                                                       \
+    ({                                                                                                       \
+        uint16_t sel_;                                                                                       \
+        __asm__ volatile("mov %%" #name ", %0" : "=rm"(sel_));                                               \
+        sel_;                                                                                                \
+    })
 #define SREG_SET(name, sel) __asm__ volatile("mov %0, %%" #name : : "rm"((uint16_t)(sel)) : "memory")
 
 static void segments_load(struct world *w, struct vcpu *v)

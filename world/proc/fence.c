@@ -2,9 +2,10 @@
 /*
  * The FPU fence: around library code inside the monitor.
  *
- * The monitor is compiled without vector registers, so the guest's x87/SSE/AVX state simply stays in the CPU.  Code from a
- * library may use them, and may read its stack-protector canary through FS: the fence saves the guest's state with XSAVEC
- * (only components in use are written, SDM vol. 1 13.10) and lends it the host's FS base.  Fences nest.
+ * The monitor is compiled without vector registers, so the guest's x87/SSE/AVX state simply stays in the CPU.
+ * Code from a library may use them, and may read its stack-protector canary through FS: the fence saves the
+ * guest's state with XSAVEC (only components in use are written, SDM vol. 1 13.10) and lends it the host's FS
+ * base.  Fences nest.
  */
 #include "world/proc/kview.h"
 

@@ -2,11 +2,12 @@
 /*
  * Closing the sandbox around a view.
  *
- * The kernel view may use only the system calls that the monitor itself makes; anything else, and everything that comes
- * through the 32-bit or x32 interfaces, is turned into SIGSYS and so into a clear message.  A process that gets past the
- * monitor has guest RAM, its own memory, and nothing to talk to.
+ * The kernel view may use only the system calls that the monitor itself makes; anything else, and everything
+ * that comes through the 32-bit or x32 interfaces, is turned into SIGSYS and so into a clear message.  A
+ * process that gets past the monitor has guest RAM, its own memory, and nothing to talk to.
  *
- * A user view runs hostile code directly: what it may do for free is waiting, waking and returning from signals.
+ * A user view runs hostile code directly: what it may do for free is waiting, waking and returning from
+ * signals.
  *
  * World: hosted.
  */
@@ -98,8 +99,9 @@ static void put_allowed(struct sock_filter *code, unsigned *n, const uint32_t *n
 
 int sandbox_filter_kernel(const int *pids, unsigned npids)
 {
-    static const uint32_t free_nrs[] = { SYS_futex, SYS_mmap, SYS_munmap, SYS_mprotect, SYS_timer_settime,
-                                         SYS_clock_gettime, SYS_modify_ldt, SYS_madvise, SYS_rt_sigreturn,
+    static const uint32_t free_nrs[] = { SYS_futex,           SYS_mmap,          SYS_munmap,
+                                         SYS_mprotect,        SYS_timer_settime, SYS_clock_gettime,
+                                         SYS_modify_ldt,      SYS_madvise,       SYS_rt_sigreturn,
                                          SYS_restart_syscall, SYS_exit_group };
     struct sock_filter code[64];
     unsigned n = 0;
@@ -145,7 +147,9 @@ int sandbox_filter_user(const uint32_t cookie[2])
     put(code, &n, (struct sock_filter)RETURN(SECCOMP_RET_TRAP));
     put(code, &n, (struct sock_filter)RETURN(SECCOMP_RET_ALLOW));
     for (unsigned i = 0; i < COUNT(guarded); i++)
-        put(code, &n, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, guarded[i], (uint8_t)(COUNT(guarded) - i), 0));
+        put(code, &n,
+            (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, guarded[i], (uint8_t)(COUNT(guarded) - i),
+                                         0));
     put(code, &n, (struct sock_filter)RETURN(SECCOMP_RET_TRAP));
     put_cookie(code, &n, 3, cookie[0]); /* the last of the guarded jumps lands here */
     put_cookie(code, &n, 4, cookie[1]);

@@ -16,7 +16,8 @@ int sandbox_drop(const int *keep, unsigned nkeep);
 /* The kernel view's filter.  It may send signals to the npids processes only. */
 int sandbox_filter_kernel(const int *pids, unsigned npids);
 
-/* A user view's: maps and descriptors only with the cookie in the upper halves of the fourth and fifth arguments. */
+/* A user view's: maps and descriptors only with the cookie in the upper halves of the fourth and fifth
+ * arguments. */
 int sandbox_filter_user(const uint32_t cookie[2]);
 
 #endif

@@ -1,12 +1,12 @@
 /*
  * The kernel view's private state: struct world of the process world.
  *
- * World: monitor (and its hosted start code, which fills it before the sandbox closes).  Units: ns of CLOCK_MONOTONIC,
- * TSC cycles, bytes.  Owner: the stack block below.  Errors: as each function says.
+ * World: monitor (and its hosted start code, which fills it before the sandbox closes).  Units: ns of
+ * CLOCK_MONOTONIC, TSC cycles, bytes.  Owner: the stack block below.  Errors: as each function says.
  *
- * The stack block: one STACK_BLOCK-aligned region holds a pointer to struct world in its first word, then the signal
- * stack, then the monitor's stack, with unmapped pages between them.  Whoever runs on one of them (signal handlers,
- * bug_at()) finds the world by masking RSP, so that no file-level variable is needed.
+ * The stack block: one STACK_BLOCK-aligned region holds a pointer to struct world in its first word, then the
+ * signal stack, then the monitor's stack, with unmapped pages between them.  Whoever runs on one of them
+ * (signal handlers, bug_at()) finds the world by masking RSP, so that no file-level variable is needed.
  */
 #ifndef WORLD_PROC_KVIEW_H
 #define WORLD_PROC_KVIEW_H
@@ -53,7 +53,7 @@ struct world {
     int ram_fd, win_fd, timer;
     uint8_t *win_rw; /* the whole window, writable */
     gla_t min_gla;
-    uint16_t cs64;   /* the host's 64-bit code selector */
+    uint16_t cs64; /* the host's 64-bit code selector */
     uint32_t wake_seen;
 
     /* What the segment registers hold; `reload` forces them to be loaded again. */
@@ -103,10 +103,12 @@ static inline uint64_t rdfsbase(void)
 static inline void wrfsbase(uint64_t x) { __asm__ volatile("wrfsbase %0" : : "r"(x)); }
 
 /* enter.c */
-extern const char proc_enter_crit[], proc_enter_crit_end[], proc_enter_abort[] __attribute__((visibility("hidden")));
+extern const char proc_enter_crit[], proc_enter_crit_end[],
+    proc_enter_abort[] __attribute__((visibility("hidden")));
 void proc_enter(struct vcpu *v, tca_t tca);
 void proc_exit_entry(void);
-__attribute__((noreturn)) void proc_leave_guest(struct vcpu *v, void *fpstate, uint32_t mask_lo, uint32_t mask_hi);
+__attribute__((noreturn)) void proc_leave_guest(struct vcpu *v, void *fpstate, uint32_t mask_lo,
+                                                uint32_t mask_hi);
 /* XRSTOR from memory that a guest may have forged: false if the CPU refused it. */
 bool proc_xrstor_checked(const void *area, uint32_t mask_lo, uint32_t mask_hi);
 extern const char proc_xrstor_insn[], proc_xrstor_refused[] __attribute__((visibility("hidden")));

@@ -2,8 +2,8 @@
 /*
  * The kernel view's first and last steps, and how it dies of its own bugs.
  *
- * proc_main() runs on the monitor's stack with the sandbox closed.  However the VM ends, the reason is copied to
- * the cross page before the VMX is rung: it is all that outlives the process.
+ * proc_main() runs on the monitor's stack with the sandbox closed.  However the VM ends, the reason is copied
+ * to the cross page before the VMX is rung: it is all that outlives the process.
  */
 #include "world/proc/kview.h"
 
@@ -59,7 +59,8 @@ size_t proc_stack_dump(uint64_t rsp, char *buf, size_t size)
          p += 8) {
         long d = (long)(*(uint64_t *)p - (uint64_t)proc_main);
         if (d > -NEAR_CODE && d < NEAR_CODE && ++shown)
-            n += (size_t)fmt(buf + n, size - n, " %c%#lx", d < 0 ? '-' : '+', (unsigned long)(d < 0 ? -d : d));
+            n +=
+                (size_t)fmt(buf + n, size - n, " %c%#lx", d < 0 ? '-' : '+', (unsigned long)(d < 0 ? -d : d));
     }
     if (n < size)
         n += (size_t)fmt(buf + n, size - n, "\n");

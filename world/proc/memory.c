@@ -2,19 +2,16 @@
 /*
  * Shadow page tables of the process world: guest RAM's memfd, mapped at the guest's linear addresses.
  *
- * The kernel view never maps guest pages executable: all code there is translated.  Unmapping leaves a hole; nothing
- * else of the process lives below 4 GiB.  Out of VMAs or memory is the caller's to handle (it drops entries and tries again);
- * any other refusal of the host is a bug.
+ * The kernel view never maps guest pages executable: all code there is translated.  Unmapping leaves a hole;
+ * nothing else of the process lives below 4 GiB.  Out of VMAs or memory is the caller's to handle (it drops
+ * entries and tries again); any other refusal of the host is a bug.
  */
 #include "world/proc/kview.h"
 #include "world/proc/uview.h"
 
 #include "base/assert.h"
 
-static int host_prot(unsigned prot)
-{
-    return SYS_PROT_READ | (prot & MAP_W ? SYS_PROT_WRITE : 0);
-}
+static int host_prot(unsigned prot) { return SYS_PROT_READ | (prot & MAP_W ? SYS_PROT_WRITE : 0); }
 
 static bool mapped(long err)
 {
@@ -36,8 +33,8 @@ bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npag
     if (view)
         return uview_map(vm, view, gla, gpa, npages, prot);
     range_check(vm, gla, npages);
-    return mapped(sys6(SYS_NR_mmap, (long)gla, (long)len, host_prot(prot), sys_map_flags(npages), vm->world->ram_fd,
-                       (long)gpa));
+    return mapped(sys6(SYS_NR_mmap, (long)gla, (long)len, host_prot(prot), sys_map_flags(npages),
+                       vm->world->ram_fd, (long)gpa));
 }
 
 bool world_protect(struct vm *vm, unsigned view, gla_t gla, uint32_t npages, unsigned prot)

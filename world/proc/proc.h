@@ -8,9 +8,10 @@
  *
  * Order: fill cross->config, then proc_world_start() before any guest image is
  * opened (the child inherits the address space, and gives up every descriptor but ram_fd), from a
- * thread that lives as long as the VM (its end kills the child).  The child waits until the VMX calls proc_world_go(), which says that
- * the images are in RAM and config.boot is set.  Then the VMX loop: FUTEX_WAIT (not private) on
- * cross->doorbell; look at tx_head/tx_tail, the trace ring, reset_req and stopped.
+ * thread that lives as long as the VM (its end kills the child).  The child waits until the VMX calls
+ * proc_world_go(), which says that the images are in RAM and config.boot is set.  Then the VMX loop:
+ * FUTEX_WAIT (not private) on cross->doorbell; look at tx_head/tx_tail, the trace ring, reset_req and
+ * stopped.
  *
  * USERCALL_RESET: the VMM bumps cross->reset_req and waits; the VMX reloads RAM
  * and config.boot, stores reset_req to reset_ack and calls proc_world_kick().

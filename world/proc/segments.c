@@ -2,20 +2,22 @@
 /*
  * Guest segments as host LDT descriptors, truncated below the window.
  *
- * In the process world a descriptor comes from modify_ldt() (1-2 us), so descriptors are cached: a set-associative
- * table keyed by what the descriptor says.  FS gets its base by WRFSBASE, and its descriptor has base 0 whatever the
- * guest's base is: a context switch that changes only the base of a thread's TLS segment then costs no system call.
- * Limit checks are made on offsets (SDM vol. 3A 5.3), before the base is added, so each (limit, type) needs its own descriptor.
+ * In the process world a descriptor comes from modify_ldt() (1-2 us), so descriptors are cached: a
+ * set-associative table keyed by what the descriptor says.  FS gets its base by WRFSBASE, and its descriptor
+ * has base 0 whatever the guest's base is: a context switch that changes only the base of a thread's TLS
+ * segment then costs no system call. Limit checks are made on offsets (SDM vol. 3A 5.3), before the base is
+ * added, so each (limit, type) needs its own descriptor.
  *
- * Truncation: no offset that a descriptor admits may reach linear `end` or above.  A segment that is allowed to wrap
- * around 4 GiB admits two ranges of offsets, [0, end - base) and [4 GiB - base, 4 GiB); one descriptor can express either,
- * the second as an expand-down segment.  For user code the first is taken (thread control blocks lie at small offsets),
- * for the kernel the larger one (per-CPU bases just below 4 GiB).  Accesses outside become #GP and are emulated.
- * The first range of a user's 4 GiB segment in FS is cut down to a power of two: what lies beyond is hardly used, and
- * threads with different bases then need the same descriptor.
+ * Truncation: no offset that a descriptor admits may reach linear `end` or above.  A segment that is allowed
+ * to wrap around 4 GiB admits two ranges of offsets, [0, end - base) and [4 GiB - base, 4 GiB); one
+ * descriptor can express either, the second as an expand-down segment.  For user code the first is taken
+ * (thread control blocks lie at small offsets), for the kernel the larger one (per-CPU bases just below 4
+ * GiB).  Accesses outside become #GP and are emulated. The first range of a user's 4 GiB segment in FS is cut
+ * down to a power of two: what lies beyond is hardly used, and threads with different bases then need the
+ * same descriptor.
  *
- * A code segment in a data register is expressed as read-only data.  CS itself is always the one flat execute-only
- * segment that reaches the translation cache.
+ * A code segment in a data register is expressed as read-only data.  CS itself is always the one flat
+ * execute-only segment that reaches the translation cache.
  */
 #include "world/proc/kview.h"
 
@@ -69,7 +71,8 @@ static bool key_equal(const struct ldt_key *a, const struct ldt_key *b)
 
 static bool sel_in_use(const struct vcpu *v, uint16_t sel)
 {
-    return sel == v->hsel[SEG_DS] || sel == v->hsel[SEG_ES] || sel == v->hsel[SEG_SS] || sel == v->hsel[SEG_FS];
+    return sel == v->hsel[SEG_DS] || sel == v->hsel[SEG_ES] || sel == v->hsel[SEG_SS] ||
+           sel == v->hsel[SEG_FS];
 }
 
 /* The selector of a descriptor that says k, made if need be; 0 when the host refused. */
@@ -151,7 +154,8 @@ static bool truncate_up(const struct seg *s, gla_t end, bool is_ss, bool based, 
     return true;
 }
 
-/* The descriptor that stands for s in a data segment register; false: none does.  based: its base is set by WRFSBASE. */
+/* The descriptor that stands for s in a data segment register; false: none does.  based: its base is set by
+ * WRFSBASE. */
 static bool seg_truncate(const struct seg *s, gla_t end, bool is_ss, bool based, struct ldt_key *k)
 {
     k->base = s->base;

@@ -1,5 +1,6 @@
 /*
- * The kernel's signal frame on x86-64, as the handlers see it (the ABI of arch/x86/include/uapi/asm/sigcontext.h).
+ * The kernel's signal frame on x86-64, as the handlers see it (the ABI of
+ * arch/x86/include/uapi/asm/sigcontext.h).
  *
  * World: monitor, proc world.  Layout only; written by the host kernel.  The handlers read it, and change it
  * only to redirect a sigreturn.
@@ -28,9 +29,9 @@ struct sig_ucontext {
 
 struct sig_info {
     int32_t signo, err, code, pad;
-    uint64_t addr;    /* faults: address; SIGSYS: address behind the instruction */
-    int32_t syscall;  /* SIGSYS */
-    uint32_t arch;    /* SIGSYS: AUDIT_ARCH_* */
+    uint64_t addr;   /* faults: address; SIGSYS: address behind the instruction */
+    int32_t syscall; /* SIGSYS */
+    uint32_t arch;   /* SIGSYS: AUDIT_ARCH_* */
 };
 
 _Static_assert(offsetof(struct sig_ucontext, mc) == 40, "the kernel's layout");
@@ -45,8 +46,17 @@ struct fpstate_sw {
     uint32_t xstate_size, pad[7];
 };
 
-enum { SIG_ILL = 4, SIG_TRAP = 5, SIG_BUS = 7, SIG_FPE = 8, SIG_USR1 = 10, SIG_SEGV = 11, SIG_ALRM = 14,
-       SIG_CHLD = 17, SIG_SYS = 31 };
+enum {
+    SIG_ILL = 4,
+    SIG_TRAP = 5,
+    SIG_BUS = 7,
+    SIG_FPE = 8,
+    SIG_USR1 = 10,
+    SIG_SEGV = 11,
+    SIG_ALRM = 14,
+    SIG_CHLD = 17,
+    SIG_SYS = 31
+};
 
 /* A selector with the table bit set comes from the LDT: guest code runs. */
 static inline bool sig_from_guest(const struct sig_context *mc) { return mc->cs & 4; }

@@ -2,15 +2,16 @@
 /*
  * Traps of the kernel view: host signals turned into exits of world_enter().
  *
- * A fault in guest code arrives as SIGSEGV, SIGBUS, SIGILL, SIGFPE or SIGTRAP on the signal stack, with trap number, error
- * code, CR2 and all registers exact in the frame.  The handler copies them into the vCPU, loads the guest's FPU state
- * back from the frame (the kernel starts handlers with the initial FPU state) and leaves by a jump to the caller of
- * proc_enter(): 1 us cheaper than rt_sigreturn.  That is sound because nothing is masked while a handler runs
- * (SA_NODEFER, empty sa_mask), and because the next signal starts at the top of the signal stack again.
+ * A fault in guest code arrives as SIGSEGV, SIGBUS, SIGILL, SIGFPE or SIGTRAP on the signal stack, with trap
+ * number, error code, CR2 and all registers exact in the frame.  The handler copies them into the vCPU, loads
+ * the guest's FPU state back from the frame (the kernel starts handlers with the initial FPU state) and
+ * leaves by a jump to the caller of proc_enter(): 1 us cheaper than rt_sigreturn.  That is sound because
+ * nothing is masked while a handler runs (SA_NODEFER, empty sa_mask), and because the next signal starts at
+ * the top of the signal stack again.
  *
- * SIGALRM (the alarm), SIGUSR1 (the VMX's kick) and SIGCHLD (a user view died) are asynchronous.  In guest code they end the run; in the
- * monitor they set v->attention, which the entry code tests; between that test and the guest's first instruction they
- * send the entry code back.
+ * SIGALRM (the alarm), SIGUSR1 (the VMX's kick) and SIGCHLD (a user view died) are asynchronous.  In guest
+ * code they end the run; in the monitor they set v->attention, which the entry code tests; between that test
+ * and the guest's first instruction they send the entry code back.
  *
  * A fault in the monitor is our own bug: it ends the VM with a dump.
  */
@@ -42,7 +43,8 @@ __attribute__((noreturn)) static void leave(struct vcpu *v, const struct sig_con
 }
 
 /* A fault in the monitor: leave a dump that a maintainer can use. */
-__attribute__((noreturn, cold)) static void monitor_fault(struct world *w, int sig, const struct sig_info *info,
+__attribute__((noreturn, cold)) static void monitor_fault(struct world *w, int sig,
+                                                          const struct sig_info *info,
                                                           const struct sig_context *mc)
 {
     char *dump = w->cross->dump;
@@ -55,15 +57,16 @@ __attribute__((noreturn, cold)) static void monitor_fault(struct world *w, int s
     if (sig == SIG_SYS)
         fmt(msg, sizeof msg, "world: the sandbox refused system call %d", info->syscall);
     else
-        fmt(msg, sizeof msg, "world: signal %d (trap %u) in the monitor at proc_main%+ld", sig, (unsigned)mc->trapno,
-            (long)(mc->ip - (uint64_t)proc_main));
+        fmt(msg, sizeof msg, "world: signal %d (trap %u) in the monitor at proc_main%+ld", sig,
+            (unsigned)mc->trapno, (long)(mc->ip - (uint64_t)proc_main));
     fmt(w->cross->stop_msg, sizeof w->cross->stop_msg, "%s", msg); /* the dump may fault */
     n = (size_t)fmt(dump, size,
                     "monitor: rip %#lx rsp %#lx err %#lx cr2 %#lx cs %#x flags %#lx\n"
                     " rax %#lx rbx %#lx rcx %#lx rdx %#lx\n rsi %#lx rdi %#lx rbp %#lx\n"
                     " r8 %#lx r9 %#lx r10 %#lx r11 %#lx\n r12 %#lx r13 %#lx r14 %#lx r15 %#lx\n",
-                    mc->ip, mc->sp, mc->err, mc->cr2, mc->cs, mc->flags, mc->ax, mc->bx, mc->cx, mc->dx, mc->si, mc->di,
-                    mc->bp, mc->r8, mc->r9, mc->r10, mc->r11, mc->r12, mc->r13, mc->r14, mc->r15);
+                    mc->ip, mc->sp, mc->err, mc->cr2, mc->cs, mc->flags, mc->ax, mc->bx, mc->cx, mc->dx,
+                    mc->si, mc->di, mc->bp, mc->r8, mc->r9, mc->r10, mc->r11, mc->r12, mc->r13, mc->r14,
+                    mc->r15);
     if (n < size)
         n += proc_stack_dump(mc->sp, dump + n, size - n);
     if (n < size && w->vm->vcpu)

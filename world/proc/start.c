@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Starting the process world: the VMX forks the kernel view, which builds its address space and closes its sandbox.
+ * Starting the process world: the VMX forks the kernel view, which builds its address space and closes its
+ * sandbox.
  *
- * World: hosted.  The child runs libc code until proc_main(), on the ordinary stack; from then on it is monitor code on
- * the stack block of kview.h and never comes back.  Whatever goes wrong before is told through the cross page
- * (VM_STOP_HOST), because the child has no other voice.
+ * World: hosted.  The child runs libc code until proc_main(), on the ordinary stack; from then on it is
+ * monitor code on the stack block of kview.h and never comes back.  Whatever goes wrong before is told
+ * through the cross page (VM_STOP_HOST), because the child has no other voice.
  *
- * Layout of the kernel view: below 4 GiB nothing but guest pages and the window; above, everything that was there
- * at the fork plus guest RAM (whole, writable), the window's writable alias, the arena and the stack block.
+ * Layout of the kernel view: below 4 GiB nothing but guest pages and the window; above, everything that was
+ * there at the fork plus guest RAM (whole, writable), the window's writable alias, the arena and the stack
+ * block.
  */
 #define _GNU_SOURCE
 #include "world/proc/proc.h"
@@ -59,7 +61,9 @@ int proc_world_probe(const char **why)
 
     *why = "";
     if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT))
-        return *why = "host: the kernel does not let user code set the FS base (FSGSBASE; Linux 5.9 or later)", -ENOSYS;
+        return *why =
+                   "host: the kernel does not let user code set the FS base (FSGSBASE; Linux 5.9 or later)",
+               -ENOSYS;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
         return *why = "host: no XSAVE", -ENOSYS;
     if (syscall(SYS_modify_ldt, 0, entry, sizeof entry) < 0)
@@ -115,7 +119,8 @@ static int low_memory_check(struct world *w)
 
 static bool win_map(struct world *w, uint32_t at, size_t size, int prot)
 {
-    return mmap((void *)(uintptr_t)at, size, prot, MAP_SHARED | MAP_FIXED, w->win_fd, at - WIN_BASE) != MAP_FAILED;
+    return mmap((void *)(uintptr_t)at, size, prot, MAP_SHARED | MAP_FIXED, w->win_fd, at - WIN_BASE) !=
+           MAP_FAILED;
 }
 
 static int window_make(struct world *w)
@@ -229,8 +234,8 @@ static int rseq_drop(void)
     return syscall(SYS_rseq, area, len, RSEQ_UNREGISTER, RSEQ_SIGNATURE) ? -errno : 0;
 }
 
-/* Before anything of the kernel view exists.  Where the host has no user views (say, because it seals its own mappings),
- * user code runs translated unless direct execution was asked for. */
+/* Before anything of the kernel view exists.  Where the host has no user views (say, because it seals its own
+ * mappings), user code runs translated unless direct execution was asked for. */
 static int user_views_build(struct world *w)
 {
     const struct cross_config *c = &w->cross->config;
@@ -293,8 +298,8 @@ __attribute__((noreturn)) static void kernel_view(const struct proc_world_params
         w->ram_fd = p->ram_fd;
         err = kernel_view_build(w, &what);
     }
-    snprintf(p->cross->stop_msg, sizeof p->cross->stop_msg, "host: the process world could not get %s: %s", what,
-             strerror(-err));
+    snprintf(p->cross->stop_msg, sizeof p->cross->stop_msg, "host: the process world could not get %s: %s",
+             what, strerror(-err));
     __atomic_store_n(&p->cross->stopped, VM_STOP_HOST, __ATOMIC_RELEASE);
     ring(&p->cross->doorbell);
     _exit(1);

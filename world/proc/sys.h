@@ -10,9 +10,19 @@
 #include "base/types.h"
 
 enum {
-    SYS_NR_mmap = 9, SYS_NR_mprotect = 10, SYS_NR_munmap = 11, SYS_NR_rt_sigreturn = 15, SYS_NR_madvise = 28,
-    SYS_NR_modify_ldt = 154, SYS_NR_arch_prctl = 158, SYS_NR_futex = 202, SYS_NR_restart_syscall = 219,
-    SYS_NR_timer_settime = 223, SYS_NR_clock_gettime = 228, SYS_NR_exit_group = 231, SYS_NR_tgkill = 234,
+    SYS_NR_mmap = 9,
+    SYS_NR_mprotect = 10,
+    SYS_NR_munmap = 11,
+    SYS_NR_rt_sigreturn = 15,
+    SYS_NR_madvise = 28,
+    SYS_NR_modify_ldt = 154,
+    SYS_NR_arch_prctl = 158,
+    SYS_NR_futex = 202,
+    SYS_NR_restart_syscall = 219,
+    SYS_NR_timer_settime = 223,
+    SYS_NR_clock_gettime = 228,
+    SYS_NR_exit_group = 231,
+    SYS_NR_tgkill = 234,
     SYS_NR_rt_tgsigqueueinfo = 297,
 };
 
@@ -63,8 +73,8 @@ static inline long sys4(long nr, long a, long b, long c, long d)
     return ret;
 }
 
-/* A single page is mapped because it is about to be touched: that saves the host's fault (0.4 us).  Of a run most pages may
- * never be. */
+/* A single page is mapped because it is about to be touched: that saves the host's fault (0.4 us).  Of a run
+ * most pages may never be. */
 static inline long sys_map_flags(uint32_t npages)
 {
     return SYS_MAP_SHARED | SYS_MAP_FIXED | (npages == 1 ? SYS_MAP_POPULATE : 0);

@@ -2,9 +2,10 @@
 /*
  * Making the user views, before the kernel view closes its sandbox.
  *
- * World: hosted.  Each view is a child of the kernel view.  It copies the stub into its block, installs handlers,
- * descriptors and filter, and then jumps into the stub, which unmaps everything else; from then on no line of libc
- * or of this program exists in it.  Its first trap, at the end of that, is what the kernel view waits for.
+ * World: hosted.  Each view is a child of the kernel view.  It copies the stub into its block, installs
+ * handlers, descriptors and filter, and then jumps into the stub, which unmaps everything else; from then on
+ * no line of libc or of this program exists in it.  Its first trap, at the end of that, is what the kernel
+ * view waits for.
  */
 #define _GNU_SOURCE
 #include <asm/prctl.h>
@@ -23,7 +24,8 @@
 #include "world/proc/uview.h"
 
 #define LOW_END (1ul << 32)
-#define HIGH_END 0x7ffffffff000ul /* user addresses end here (with 4-level page tables nothing can lie above) */
+#define HIGH_END                                                                                             \
+    0x7ffffffff000ul /* user addresses end here (with 4-level page tables nothing can lie above) */
 #define READY_TIMEOUT_S 5
 
 /* rt_sigaction(2) as the kernel has it. */
@@ -95,13 +97,14 @@ __attribute__((noreturn)) static void stub_enter(const uint8_t *block, const uin
 
     __asm__ volatile("jmp *%0"
                      :
-                     : "b"(stub_address(block, ustub_empty)), "D"(LOW_END), "S"((uint64_t)block - LOW_END), "r"(second),
-                       "r"(second_len), "r"(c0), "r"(c1)
+                     : "b"(stub_address(block, ustub_empty)), "D"(LOW_END), "S"((uint64_t)block - LOW_END),
+                       "r"(second), "r"(second_len), "r"(c0), "r"(c1)
                      : "memory");
     __builtin_unreachable();
 }
 
-static int view_build(struct world *w, pid_t parent, uint8_t *block, const uint32_t cookie[2], bool cpuid_faulting)
+static int view_build(struct world *w, pid_t parent, uint8_t *block, const uint32_t cookie[2],
+                      bool cpuid_faulting)
 {
     uint8_t *code = block + UCODE_OFF;
     size_t size = (size_t)(__stop_ustub - __start_ustub);
@@ -109,7 +112,8 @@ static int view_build(struct world *w, pid_t parent, uint8_t *block, const uint3
 
     if (size > UCODE_SIZE)
         return -E2BIG;
-    if (mmap(code, UCODE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+    if (mmap(code, UCODE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+        MAP_FAILED)
         return -errno;
     memset(code, 0xcc, UCODE_SIZE);
     memcpy(code, __start_ustub, size);
@@ -121,7 +125,8 @@ static int view_build(struct world *w, pid_t parent, uint8_t *block, const uint3
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
         return -ESRCH;
     if (cpuid_faulting)
-        syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0); /* its absence is one of direct execution's known limits */
+        syscall(SYS_arch_prctl, ARCH_SET_CPUID,
+                0); /* its absence is one of direct execution's known limits */
     if ((err = sandbox_filter_user(cookie)))
         return err;
     stub_enter(block, cookie);
@@ -129,13 +134,15 @@ static int view_build(struct world *w, pid_t parent, uint8_t *block, const uint3
 
 static int view_start(struct world *w, struct uview *u, const uint32_t cookie[2], bool cpuid_faulting)
 {
-    uint8_t *raw = mmap(NULL, 2 * UBLOCK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *block;
+    uint8_t *raw = mmap(NULL, 2 * UBLOCK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+            *block;
     pid_t parent = getpid();
 
     if (raw == MAP_FAILED)
         return -errno;
     block = (uint8_t *)(((uintptr_t)raw + UBLOCK - 1) & ~(UBLOCK - 1));
-    if (mmap(block, UBLOCK_SHARED, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+    if (mmap(block, UBLOCK_SHARED, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+        MAP_FAILED)
         return -errno;
     u->o = (struct uorders *)block;
     u->x = (struct uexch *)(block + UEXCH_OFF);

@@ -5,16 +5,16 @@
  * It is compiled into a section of its own, position independent, without data, and copied to one page of the
  * user view, where everything else above 4 GiB but the exchange block is then unmapped.
  *
- * The view's life is that of signal handlers.  A trap in user code starts ustub_trap(), which leaves the kernel's frame
- * where it is (on the shared signal stack), gives the turn to the kernel view and waits.  The kernel view reads and edits
- * that frame in place, FPU state included, and gives the turn back; the stub loads the data segments and returns
- * through rt_sigreturn, which puts all the rest into the registers.
+ * The view's life is that of signal handlers.  A trap in user code starts ustub_trap(), which leaves the
+ * kernel's frame where it is (on the shared signal stack), gives the turn to the kernel view and waits.  The
+ * kernel view reads and edits that frame in place, FPU state included, and gives the turn back; the stub
+ * loads the data segments and returns through rt_sigreturn, which puts all the rest into the registers.
  *
- * Orders (mmap and friends) are read from a page that is read-only here; the call to carry them out is a signal of
- * its own.  Its siginfo carries the cookie without which the filter refuses these system calls, and the nonce that proves
- * that they were carried out.  Only the host kernel can start a handler, no other code of this process runs while it
- * works, and it wipes what it knew: code that escaped in this process can neither learn the cookie, nor give
- * orders of its own, nor pretend that ours were obeyed.
+ * Orders (mmap and friends) are read from a page that is read-only here; the call to carry them out is a
+ * signal of its own.  Its siginfo carries the cookie without which the filter refuses these system calls, and
+ * the nonce that proves that they were carried out.  Only the host kernel can start a handler, no other code
+ * of this process runs while it works, and it wipes what it knew: code that escaped in this process can
+ * neither learn the cookie, nor give orders of its own, nor pretend that ours were obeyed.
  */
 #include "world/proc/uview.h"
 
@@ -36,7 +36,12 @@ STUB_INLINE void *stub_block(void)
 
 STUB_INLINE struct uexch *stub_exch(void) { return (void *)((uint8_t *)stub_block() + UEXCH_OFF); }
 
-#define SREG_GET(name) ({ uint16_t sel_; __asm__ volatile("mov %%" #name ", %0" : "=r"(sel_)); sel_; })
+#define SREG_GET(name)                                                                                       \
+    ({                                                                                                       \
+        uint16_t sel_;                                                                                       \
+        __asm__ volatile("mov %%" #name ", %0" : "=r"(sel_));                                                \
+        sel_;                                                                                                \
+    })
 #define SREG_SET(name, sel) __asm__ volatile("mov %0, %%" #name : : "r"(sel) : "memory")
 
 STUB_INLINE void stub_segments_save(struct uexch *x)
@@ -82,7 +87,8 @@ STUB void ustub_trap(int sig, struct sig_info *info, struct sig_ucontext *uc)
     stub_segments_load(x);
 }
 
-STUB_INLINE long stub_order(const struct uorders *os, const struct uorder *o, uint64_t flags_hi, uint64_t fd_hi)
+STUB_INLINE long stub_order(const struct uorders *os, const struct uorder *o, uint64_t flags_hi,
+                            uint64_t fd_hi)
 {
     uint64_t len = (uint64_t)o->npages << PAGE_SHIFT;
 
@@ -141,8 +147,8 @@ __attribute__((section("ustub"), naked, used)) void ustub_restorer(void)
 }
 
 /*
- * Unmap all but the block: rdi, rsi and r12, r13 are the two ranges, r10 and r8 the cookies.  Needs no stack.  Ends in a
- * trap, whose frame shows the results in rax and r14.
+ * Unmap all but the block: rdi, rsi and r12, r13 are the two ranges, r10 and r8 the cookies.  Needs no stack.
+ * Ends in a trap, whose frame shows the results in rax and r14.
  */
 __attribute__((section("ustub"), naked, used)) void ustub_empty(void)
 {

@@ -2,20 +2,24 @@
 /*
  * The kernel view's side of the user views: orders, and runs of user code in them.
  *
- * Maps and unmaps of a user view are queued and carried out in one go before the view runs next (or when the queue is
- * full).  A run is a hand-off of the turn: the view's last signal frame is edited in place, FPU state included, and the
- * stub returns through it; the next trap leaves a new frame there, from which registers and FPU state are taken (ustub.c).
+ * Maps and unmaps of a user view are queued and carried out in one go before the view runs next (or when the
+ * queue is full).  A run is a hand-off of the turn: the view's last signal frame is edited in place, FPU
+ * state included, and the stub returns through it; the next trap leaves a new frame there, from which
+ * registers and FPU state are taken (ustub.c).
  *
  * All that comes from the view is checked, because user code that escaped into 64-bit code can write
- * to the exchange block: pointers must lie in the signal stack, the FPU image is loaded by a checked XRSTOR, values are
- * copied before they are looked at, and the batch of orders must have been acknowledged with its nonce.
- * Otherwise (or if the code segment found is not the one entered with) the guest is stopped: EXIT_ESCAPE.
+ * to the exchange block: pointers must lie in the signal stack, the FPU image is loaded by a checked XRSTOR,
+ * values are copied before they are looked at, and the batch of orders must have been acknowledged with its
+ * nonce. Otherwise (or if the code segment found is not the one entered with) the guest is stopped:
+ * EXIT_ESCAPE.
  *
- * Segments: only flat CS, SS, DS and ES (or null DS and ES) run here, so that nothing but FS and GS needs descriptors of
- * its own; these take any base (WRFSBASE) and limit.  The selectors that user code reads are the view's LDT's.  A selector
- * that user code loaded by itself is noticed at the next trap and loaded as the guest's descriptor tables say.
+ * Segments: only flat CS, SS, DS and ES (or null DS and ES) run here, so that nothing but FS and GS needs
+ * descriptors of its own; these take any base (WRFSBASE) and limit.  The selectors that user code reads are
+ * the view's LDT's.  A selector that user code loaded by itself is noticed at the next trap and loaded as the
+ * guest's descriptor tables say.
  *
- * Not done: alternative entry by spinning on a second CPU.  SYSENTER on an Intel host can't be recovered from.
+ * Not done: alternative entry by spinning on a second CPU.  SYSENTER on an Intel host can't be recovered
+ * from.
  */
 #include "world/proc/uview.h"
 
@@ -25,7 +29,7 @@
 
 #define ORDER_TIMEOUT_S 2
 #define ARCH_I386 0x40000003u /* AUDIT_ARCH_I386 */
-#define DESC_BIG BIT(0) /* user_desc flags: seg_32bit, read_exec_only, limit_in_pages, useable */
+#define DESC_BIG BIT(0)       /* user_desc flags: seg_32bit, read_exec_only, limit_in_pages, useable */
 #define DESC_RDONLY BIT(3)
 #define DESC_PAGES BIT(4)
 #define DESC_USEABLE BIT(6)
@@ -231,7 +235,8 @@ static void segs_set(struct vcpu *v, struct uview *u)
     seg_set_fsgs(v->vm, u, &v->seg[SEG_GS], 1);
 }
 
-/* What the guest meant by a selector that it loaded by itself: one of the view's own was read from a register. */
+/* What the guest meant by a selector that it loaded by itself: one of the view's own was read from a
+ * register. */
 static uint16_t sel_meant(const struct vcpu *v, const struct uview *u, uint16_t sel)
 {
     static const uint8_t order[] = { SEG_DS, SEG_ES, SEG_FS, SEG_GS };
@@ -253,14 +258,16 @@ static bool segs_reconcile(struct vcpu *v, struct uview *u, uint16_t ss)
 
     for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
         unsigned seg = order[i];
-        uint16_t found = seg == SEG_SS ? ss : u->x->sel[seg], want = seg == SEG_SS ? ULDT_FLAT : u->x->set[seg];
+        uint16_t found = seg == SEG_SS ? ss : u->x->sel[seg],
+                 want = seg == SEG_SS ? ULDT_FLAT : u->x->set[seg];
         bool base_lost = (seg == SEG_FS && u->x->base_found[0] != u->x->base[0]) ||
                          (seg == SEG_GS && u->x->base_found[1] != u->x->base[1]);
         if (found == want && !base_lost)
             continue;
         changed = true;
         if (!seg_load(v, seg, sel_meant(v, u, found), &f))
-            vm_stop(v->vm, VM_STOP_UNSUPPORTED, "world: user code loaded the host's selector %#x at %#x", found, v->eip);
+            vm_stop(v->vm, VM_STOP_UNSUPPORTED, "world: user code loaded the host's selector %#x at %#x",
+                    found, v->eip);
     }
     return changed;
 }
@@ -309,7 +316,10 @@ static void frame_fill(struct vcpu *v, struct uview *u, struct sig_ucontext *uc,
     mc->ss = ULDT_FLAT;
     uc->sigmask = 0;
     u->x->eflags_id = v->eflags & EFLAGS_ID;
-    __asm__ volatile("xsave64 (%0)" : : "r"(fpstate), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32)) : "memory");
+    __asm__ volatile("xsave64 (%0)"
+                     :
+                     : "r"(fpstate), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+                     : "memory");
 }
 
 static void gpr_take(struct vcpu *v, const struct sig_context *mc)
@@ -386,7 +396,8 @@ static void exit_trap(struct vcpu *v, const struct uview *u, unsigned sig)
         v->eip--; /* traps, not faults: back to INT3 and INTO */
     } else if (v->exit.vec == VEC_OF) {
         v->eip--;
-    } else if (v->exit.vec == VEC_GP && (v->exit.err & 7) == 2 && code_is(v, 0, (uint8_t[]){ 0xcd, (uint8_t)vec }, 2)) {
+    } else if (v->exit.vec == VEC_GP && (v->exit.err & 7) == 2 &&
+               code_is(v, 0, (uint8_t[]){ 0xcd, (uint8_t)vec }, 2)) {
         softint(v, vec, v->eip + 2);
     }
 }
@@ -394,7 +405,8 @@ static void exit_trap(struct vcpu *v, const struct uview *u, unsigned sig)
 /* A fault that a stale selector may have caused is no fault yet: run again with the right one. */
 static bool fault_by_segment(const struct vcpu *v)
 {
-    return v->exit.kind == EXIT_FAULT && (v->exit.vec == VEC_GP || v->exit.vec == VEC_SS || v->exit.vec == VEC_PF);
+    return v->exit.kind == EXIT_FAULT &&
+           (v->exit.vec == VEC_GP || v->exit.vec == VEC_SS || v->exit.vec == VEC_PF);
 }
 
 static void frame_take(struct vcpu *v, struct uview *u)

@@ -1,12 +1,13 @@
 /*
  * User views: sandboxed processes that hold nothing but guest user pages and run user code directly.
  *
- * World: the exchange block is shared by the kernel view and one user view, at the same address in both.  All of it may
- * be forged by a guest that escaped into 64-bit code there: the kernel view checks what it takes.  Units: bytes, 4 KiB
- * pages; views are numbered from 1.  Errors: false = the host ran out of something.
+ * World: the exchange block is shared by the kernel view and one user view, at the same address in both.  All
+ * of it may be forged by a guest that escaped into 64-bit code there: the kernel view checks what it takes.
+ * Units: bytes, 4 KiB pages; views are numbered from 1.  Errors: false = the host ran out of something.
  *
- * The block (UBLOCK bytes, aligned to that): struct uorders, which the user view maps read-only; struct uexch; the
- * signal stack; and the stub's code, which is private to the user view.  Nothing else is mapped above 4 GiB there.
+ * The block (UBLOCK bytes, aligned to that): struct uorders, which the user view maps read-only; struct
+ * uexch; the signal stack; and the stub's code, which is private to the user view.  Nothing else is mapped
+ * above 4 GiB there.
  */
 #ifndef WORLD_PROC_UVIEW_H
 #define WORLD_PROC_UVIEW_H
@@ -58,24 +59,24 @@ enum uturn { UTURN_KERNEL, UTURN_USER };
 
 /* Written by the user view unless marked K. */
 struct uexch {
-    volatile uint32_t turn;    /* futex word; both */
-    volatile uint32_t failed;  /* an order's negated errno */
-    volatile uint64_t ack;     /* the nonce of the last batch of orders that was carried out */
+    volatile uint32_t turn;   /* futex word; both */
+    volatile uint32_t failed; /* an order's negated errno */
+    volatile uint64_t ack;    /* the nonce of the last batch of orders that was carried out */
     struct sig_ucontext *volatile frame;
     struct sig_info *volatile info;
     volatile uint32_t sig;
-    volatile uint16_t sel[8];    /* DS ES FS GS found at the trap.  ORDER SEG */
-    volatile uint16_t set[8];    /* K: to be loaded */
-    volatile uint32_t base[2];   /* K: for FS and GS */
+    volatile uint16_t sel[8];        /* DS ES FS GS found at the trap.  ORDER SEG */
+    volatile uint16_t set[8];        /* K: to be loaded */
+    volatile uint32_t base[2];       /* K: for FS and GS */
     volatile uint32_t base_found[2]; /* FS and GS bases at the trap */
-    volatile uint32_t eflags_id; /* K: EFLAGS_ID or 0 */
+    volatile uint32_t eflags_id;     /* K: EFLAGS_ID or 0 */
 };
 
 _Static_assert(UEXCH_OFF + sizeof(struct uexch) <= USTACK_OFF, "the signal stack follows");
 
 /* Signals of the hand-off. */
-#define USIG_KICK SIG_USR1  /* leave guest code */
-#define USIG_ORDERS 12      /* SIGUSR2: carry out orders; its siginfo holds cookie and nonce */
+#define USIG_KICK SIG_USR1 /* leave guest code */
+#define USIG_ORDERS 12     /* SIGUSR2: carry out orders; its siginfo holds cookie and nonce */
 
 struct uview {
     struct uorders *o;
