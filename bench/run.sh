@@ -26,7 +26,7 @@ LC_ALL=C
 export LC_ALL
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-guest=debian-guest flavour=686-pae btvmm=./btvmm options= on=native,tcg,btvmm divide=1 repeat=1 out=bench-out
+guest=debian-guest flavour=686-pae btvmm=./btvmm options='' on=native,tcg,btvmm divide=1 repeat=1 out=bench-out
 all="intloop sieve fploop getppid forkwait pipepp pgtouch"
 
 die()
@@ -122,7 +122,7 @@ run_guest()
     rm -f "$out/fifo"
     mkfifo "$out/fifo"
     begin=$(now)
-    list=$(echo $names | tr ' ' ,)
+    list=$(echo "$names" | tr ' ' ,)
     timeout 1800 "$@" "console=ttyS0 quiet btscript=bench btdivide=$divide btbench=$list" \
         </dev/null >"$out/fifo" 2>"$out/$where.err" &
     pid=$!

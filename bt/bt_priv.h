@@ -28,7 +28,9 @@
 #define MODE_CPL 3u          /* bits 0-1 */
 #define MODE_NOFPU BIT(2)    /* CR0.TS or EM: FPU instructions are interpreted */
 #define MODE_NOSSE BIT(3)    /* CR4.OSFXSR clear */
-#define MODE_NOXSAVE BIT(4)  /* CR4.OSXSAVE clear */
+#define MODE_NOXSAVE BIT(4)  /* CR4.OSXSAVE clear, or XCR0 not the host's: XSAVE and kin are interpreted */
+#define MODE_NOAVX BIT(11)   /* AVX not enabled in CR4 and XCR0 */
+#define MODE_NOAVX512 BIT(12)
 #define MODE_SS16 BIT(5)     /* 16-bit stack: stack-relative sequences are interpreted */
 #define MODE_GS2FS BIT(6)    /* guest GS sits in the real FS */
 #define MODE_ODDFLAGS BIT(7) /* IOPL, NT or AC set: PUSHF/POPF/CLI/STI are interpreted */
@@ -125,6 +127,7 @@ struct check;
 struct bt {
     struct bt_decoder decoder;
     struct bt_options opt;
+    uint64_t host_xcr0;
     struct windata *wd;
     uint8_t *tc_rw;
     tca_t tc_start, tc_next, tc_limit; /* after the fixed stubs */

@@ -85,7 +85,9 @@ static uint8_t needs_of(const ZydisDecodedInstruction *zi)
 {
     if (zi->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX || zi->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX) {
         bool gpr = zi->meta.category == ZYDIS_CATEGORY_BMI1 || zi->meta.category == ZYDIS_CATEGORY_BMI2;
-        return gpr ? 0 : NEED_XSAVE | NEED_FPU;
+        if (zi->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX || zi->meta.category == ZYDIS_CATEGORY_KMASK)
+            return NEED_AVX512 | NEED_FPU;
+        return gpr ? 0 : NEED_AVX | NEED_FPU;
     }
     switch (zi->meta.isa_ext) {
     case ZYDIS_ISA_EXT_X87:

@@ -13,12 +13,25 @@
 #include "base/fmt.h"
 #include "cpu/exception.h"
 #include "cpu/interp.h"
+#include "cpu/io.h"
 
 enum next {
     NEXT_LOOKUP, /* v is exact: find the TU for v->eip */
     NEXT_ENTER,  /* resume at *tca */
     NEXT_RETURN, /* v is exact: back to the run loop */
 };
+
+/* 0 if the host has not enabled XSAVE. */
+static uint64_t host_xcr0(void)
+{
+    uint32_t out[4], lo, hi;
+
+    io_host_cpuid(1, 0, out);
+    if (!(out[2] & BIT(27)))
+        return 0;
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return (uint64_t)hi << 32 | lo;
+}
 
 void bt_init(struct vm *vm)
 {
@@ -28,6 +41,7 @@ void bt_init(struct vm *vm)
     bt->opt = vm->cross->config.bt;
     if (bt->opt.tu_insns < 1 || bt->opt.tu_insns > TU_MAX_INSNS)
         bt->opt.tu_insns = TU_MAX_INSNS;
+    bt->host_xcr0 = host_xcr0();
     bt->wd = world_win_data(vm);
     memset(bt->wd, 0, sizeof *bt->wd);
     world_fence_begin(vm);

@@ -20,6 +20,9 @@
 #include "base/assert.h"
 #include "bt/bt_priv.h"
 
+#define XCR0_AVX 0x06u
+#define XCR0_AVX512 0xe6u
+
 uint32_t bt_mode(const struct vcpu *v)
 {
     const struct seg *cs = &v->seg[SEG_CS];
@@ -30,7 +33,11 @@ uint32_t bt_mode(const struct vcpu *v)
     if (!(v->cr4 & CR4_OSFXSR))
         mode |= MODE_NOSSE;
     if (!(v->cr4 & CR4_OSXSAVE))
-        mode |= MODE_NOXSAVE;
+        mode |= MODE_NOXSAVE | MODE_NOAVX | MODE_NOAVX512;
+    else
+        mode |= (v->xcr0 != v->vm->bt->host_xcr0 ? MODE_NOXSAVE : 0) |
+                ((v->xcr0 & XCR0_AVX) != XCR0_AVX ? MODE_NOAVX : 0) |
+                ((v->xcr0 & XCR0_AVX512) != XCR0_AVX512 ? MODE_NOAVX512 : 0);
     if (!vcpu_stack32(v))
         mode |= MODE_SS16;
     if (v->cpl == 3 && (v->seg[SEG_GS].attr & SEG_ATTR_P) && !(v->seg[SEG_FS].attr & SEG_ATTR_P))

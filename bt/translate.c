@@ -472,7 +472,9 @@ static bool needs_met(const struct tr *r, const struct bt_insn *in)
 {
     return !((in->needs & NEED_FPU) && (r->mode & MODE_NOFPU)) &&
            !((in->needs & NEED_SSE) && (r->mode & MODE_NOSSE)) &&
-           !((in->needs & NEED_XSAVE) && (r->mode & MODE_NOXSAVE));
+           !((in->needs & NEED_XSAVE) && (r->mode & MODE_NOXSAVE)) &&
+           !((in->needs & NEED_AVX) && (r->mode & MODE_NOAVX)) &&
+           !((in->needs & NEED_AVX512) && (r->mode & MODE_NOAVX512));
 }
 
 static void emit_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b, bool after_sti)

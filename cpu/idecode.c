@@ -158,7 +158,9 @@ static uint8_t vex_flags(const struct insn *in)
         return M;
     if (in->opcode == 0x77 && !in->evex)
         return 0;
-    return (in->opcode & 0xfc) == 0x70 || in->opcode == 0xc2 || (in->opcode >= 0xc4 && in->opcode <= 0xc6) ? MB : M;
+    if ((in->opcode & 0xfc) == 0x70 || in->opcode == 0xc2 || (in->opcode >= 0xc4 && in->opcode <= 0xc6))
+        return MB;
+    return M;
 }
 
 /* 0F 38 and 0F 3A: every opcode has ModR/M, and an imm8 in the latter. */
@@ -335,6 +337,7 @@ int insn_decode_exact(struct insn *in, const uint8_t *bytes, unsigned avail, boo
 
     memset(in, 0, sizeof(*in));
     in->base = in->index = in->seg_prefix = 0xff;
+    in->seg = SEG_DS;
     in->opsize = in->adsize = code32 ? 4 : 2;
     for (;;) {
         if (!have(&c, 1))
@@ -343,9 +346,11 @@ int insn_decode_exact(struct insn *in, const uint8_t *bytes, unsigned avail, boo
             break;
         take_prefix(in, bytes[c.pos++], code32);
     }
-    in->prefix_len = (uint8_t)c.pos;
-    in->seg = in->seg_prefix == 0xff ? SEG_DS : in->seg_prefix;
-    in->pp = in->rep == 0xf3 ? 2 : in->rep == 0xf2 ? 3 : in->osz_prefix ? 1 : 0;
+    if (unlikely(c.pos)) {
+        in->prefix_len = (uint8_t)c.pos;
+        in->seg = in->seg_prefix == 0xff ? SEG_DS : in->seg_prefix;
+        in->pp = in->rep == 0xf3 ? 2 : in->rep == 0xf2 ? 3 : in->osz_prefix ? 1 : 0;
+    }
     r = decode_body(in, &c);
     if (r <= 0)
         return r;

@@ -49,7 +49,8 @@ struct insn {
     uint8_t prefix_len; /* bytes before the opcode (escape bytes not counted) */
     uint8_t disp_len, imm_len;
     uint32_t disp;      /* sign-extended; also moffs.  EVEX: not yet multiplied by N */
-    uint32_t imm, imm2; /* imm8 sign-extended, imm16 zero-extended; imm2: ENTER's second, far pointer's selector */
+    uint32_t imm;       /* imm8 sign-extended, imm16 zero-extended */
+    uint32_t imm2;      /* ENTER's second, far pointer's selector */
     uint8_t pp;         /* mandatory prefix: 0 none, 1 66, 2 F3, 3 F2 (VEX.pp, or from the legacy prefixes) */
     uint8_t vvvv;       /* VEX/EVEX second source register */
     uint8_t vex_l;      /* vector length: 0 128, 1 256, 2 512 bits */

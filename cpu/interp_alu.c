@@ -36,7 +36,8 @@ static uint32_t alu_sub(struct vcpu *v, unsigned size, uint32_t a, uint32_t b, u
 
     flags_set(v, EFLAGS_ARITH,
               flags_szp(size, r) | ((uint64_t)b + borrow > a ? EFLAGS_CF : 0) |
-                  ((a ^ b ^ r) & 0x10 ? EFLAGS_AF : 0) | ((a ^ b) & (a ^ r) & size_sign(size) ? EFLAGS_OF : 0));
+                  ((a ^ b ^ r) & 0x10 ? EFLAGS_AF : 0) |
+                  ((a ^ b) & (a ^ r) & size_sign(size) ? EFLAGS_OF : 0));
     return r;
 }
 

@@ -249,7 +249,8 @@ bool insn_is_vex_gpr(const struct insn *in)
 
 static bool vex_gpr_offered(struct vcpu *v, const struct insn *in)
 {
-    bool bmi1 = in->map == 2 && (in->opcode == 0xf2 || in->opcode == 0xf3 || (in->opcode == 0xf7 && in->pp == 0));
+    bool bmi1 = in->map == 2 &&
+                (in->opcode == 0xf2 || in->opcode == 0xf3 || (in->opcode == 0xf7 && in->pp == 0));
 
     return cpuid_feature(v, 7, 0, REG_EBX, bmi1 ? 3 : 8);
 }
@@ -307,7 +308,9 @@ bool exec_vex_gpr(struct exec *x)
         if (pp == 0)
             bextr(v, dst, a, b);
         else /* SHLX, SARX, SHRX */
-            v->gpr[dst] = pp == 1 ? a << (b & 31) : pp == 2 ? (uint32_t)((int32_t)a >> (b & 31)) : a >> (b & 31);
+            v->gpr[dst] = pp == 1   ? a << (b & 31)
+                          : pp == 2 ? (uint32_t)((int32_t)a >> (b & 31))
+                                    : a >> (b & 31);
         return true;
     }
 }

@@ -240,7 +240,7 @@ struct fpmem fpmem_simd(const struct insn *in)
     return m;
 }
 
-/* x87: size by opcode (D8..DF) and reg; 0 = undefined.  The environment forms are given by their reg below. */
+/* x87: size by opcode (D8..DF) and reg; 0 = undefined; environments in their 32-bit form. */
 static const uint8_t x87_size[8][8] = {
     { 4, 4, 4, 4, 4, 4, 4, 4 },
     { 4, 0, 4, 4, 28, 2, 28, 2 },

@@ -40,6 +40,16 @@ bool fp_native(struct exec *x, const struct insn *in, const uint8_t *bytes, void
     return fault_set(x->f, (uint8_t)vec, vec == VEC_GP || vec == VEC_SS || vec == VEC_AC, 0);
 }
 
+/* Vector instructions with a general register or its size in memory, whose W selects 64 bits. */
+static bool moves_gpr(const struct insn *in)
+{
+    unsigned op = in->opcode;
+
+    if (in->map == 1)
+        return op == 0x6e || (op == 0x7e && in->pp == 1) || op == 0x2a || op == 0x2c || op == 0x2d;
+    return in->map == 3 && (op == 0x16 || op == 0x22);
+}
+
 /*
  * The bytes as the native execution shall see them: VEX and EVEX bits that 32-bit code cannot use (the
  * fourth bits of register numbers, W of general-register moves) are ignored by a CPU in 32-bit mode but not
@@ -56,11 +66,8 @@ static void normalize_vex(struct exec *x)
     p[2] |= 0x40;
     if (p[0] == 0x62)
         p[3] |= 8;
-    if ((x->in.map == 1 && (op == 0x6e || (op == 0x7e && x->in.pp == 1) || op == 0x2a || op == 0x2c || op == 0x2d)) ||
-        (x->in.map == 3 && (op == 0x16 || op == 0x22))) {
-        if (x->in.pp != 0)
-            p[2] &= 0x7f;
-    }
+    if (x->in.pp != 0 && moves_gpr(&x->in))
+        p[2] &= 0x7f;
     if (x->in.map == 3 && p[0] == 0xc4 && op >= 0x4a && op <= 0x4c)
         x->bytes[x->in.len - 1] &= 0x7f;
 }
@@ -90,8 +97,8 @@ static bool run_memory(struct exec *x, struct fpmem m, bool prefill)
 }
 
 /*
- * The environment forms come in 14- and 28-byte sizes (94 and 108 with the registers) by operand size; a native
- * execution is 32- or 64-bit code whatever the guest's code segment was, so say it with its prefix.
+ * The environment forms come in 14- and 28-byte sizes (94 and 108 with the registers) by operand size;
+ * a native execution is 32- or 64-bit code whatever the guest's code segment was, so say it with its prefix.
  */
 static void normalize_x87(struct exec *x)
 {
@@ -156,7 +163,7 @@ static bool simd_allowed(struct exec *x)
 /* EVEX compresses an 8-bit displacement by the operand's size, or by the element's. */
 static uint32_t evex_scale(const struct insn *in, unsigned size)
 {
-    if (in->map == 2 && (in->opcode == 0x88 || in->opcode == 0x89 || in->opcode == 0x8a || in->opcode == 0x8b))
+    if (in->map == 2 && (in->opcode & 0xfc) == 0x88)
         return in->vex_w ? 8 : 4;
     if (in->map == 2 && (in->opcode == 0x62 || in->opcode == 0x63))
         return in->vex_w ? 2 : 1;
@@ -240,7 +247,9 @@ static void xsave_merge(uint8_t *image, const uint8_t *before, uint64_t mask)
         memcpy(image + XSAVE_HEADER + 128, before + XSAVE_HEADER + 128, 128);
 }
 
-static __attribute__((noinline)) bool xsave_run(struct exec *x, gla_t gla, bool restore, bool compact, uint64_t mask)
+/* Apart because of its stack frame. */
+static __attribute__((noinline)) bool xsave_run(struct exec *x, gla_t gla, bool restore, bool compact,
+                                                uint64_t mask)
 {
     uint8_t buf[XSAVE_MAX] __attribute__((aligned(64)));
     uint8_t before[XSAVE_HEADER + 256];

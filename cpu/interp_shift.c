@@ -120,7 +120,8 @@ bool exec_shld(struct exec *x)
         cf = all >> (count - 1) & 1;
     } else {
         /* The 64-bit window's top is the destination: shifted out bits fall off it. */
-        all = size == 4 ? (uint64_t)dst << 32 | src : (uint64_t)dst << 48 | (uint64_t)src << 32 | (uint64_t)dst << 16;
+        all = size == 4 ? (uint64_t)dst << 32 | src
+                        : (uint64_t)dst << 48 | (uint64_t)src << 32 | (uint64_t)dst << 16;
         r = (uint32_t)(all << count >> (64 - top)) & size_mask(size);
         cf = all >> (64 - count) & 1;
     }

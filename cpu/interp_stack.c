@@ -43,7 +43,7 @@ bool exec_push(struct exec *x, uint32_t value)
     return true;
 }
 
-/* With a 32-bit operand size CPUs write the selector's 16 bits only and leave the upper half of the slot alone. */
+/* With a 32-bit operand size CPUs write the selector's 16 bits and leave the slot's upper half alone. */
 bool exec_push_sreg(struct exec *x, unsigned seg)
 {
     struct vcpu *v = x->v;

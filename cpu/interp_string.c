@@ -110,7 +110,7 @@ static bool one_iteration(struct exec *x, unsigned size)
 
 static uint32_t room_in_page(gla_t gla) { return PAGE_SIZE - page_offset(gla); }
 
-/* Shrink *bytes so that offsets from `off` neither leave the segment nor wrap; false: leave it to single steps. */
+/* Cut *bytes at the page's end; false if the block would leave the segment or wrap: single steps, then. */
 static bool block_linear(struct exec *x, unsigned seg, uint32_t off, uint32_t *bytes, bool write, gla_t *gla)
 {
     uint32_t top = x->in.adsize == 2 ? 0xffff : ~0u;

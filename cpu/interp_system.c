@@ -243,7 +243,8 @@ bool exec_lar_lsl(struct exec *x)
         return ud(x);
     if (!rm_get(x, 2, &sel))
         return false;
-    ok = x->in.opcode == 2 ? seg_lar(v, (uint16_t)sel, &out, &zf, x->f) : seg_lsl(v, (uint16_t)sel, &out, &zf, x->f);
+    ok = x->in.opcode == 2 ? seg_lar(v, (uint16_t)sel, &out, &zf, x->f)
+                           : seg_lsl(v, (uint16_t)sel, &out, &zf, x->f);
     if (!ok)
         return false;
     if (zf)

@@ -37,11 +37,14 @@ static bool move_reg(struct exec *x, unsigned reg, unsigned len, bool vex, bool 
     return fp_native(x, &in, bytes, buf, len);
 }
 
-static bool selected(const uint8_t *mask, unsigned i, unsigned size) { return mask[i * size + size - 1] & 0x80; }
+static bool selected(const uint8_t *mask, unsigned i, unsigned size)
+{
+    return mask[i * size + size - 1] & 0x80;
+}
 
 /* Write the selected elements; nothing is written if one of them faults. */
-static bool store_selected(struct exec *x, unsigned seg, uint32_t off, const uint8_t *data, const uint8_t *mask,
-                           unsigned len, unsigned size)
+static bool store_selected(struct exec *x, unsigned seg, uint32_t off, const uint8_t *data,
+                           const uint8_t *mask, unsigned len, unsigned size)
 {
     gla_t gla;
 
@@ -134,7 +137,8 @@ static bool exec_gather(struct exec *x)
 
     if (!gather_shape(x, &g))
         return ud(x);
-    if (!move_reg(x, modrm_reg(x), g.len, true, true, data) || !move_reg(x, x->in.vvvv, g.len, true, true, mask) ||
+    if (!move_reg(x, modrm_reg(x), g.len, true, true, data) ||
+        !move_reg(x, x->in.vvvv, g.len, true, true, mask) ||
         !move_reg(x, g.index_reg, VEC_MAX, true, true, index))
         return false;
     for (unsigned i = 0; i < g.count; i++) {

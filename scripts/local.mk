@@ -1,2 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-EXTRA_DIST += %reldir%/debian-guest.sh %reldir%/guest
+dist_noinst_SCRIPTS += %reldir%/debian-guest.sh %reldir%/guest/init \
+    %reldir%/guest/scripts/smoke %reldir%/guest/scripts/soak
+EXTRA_DIST += \
+    %reldir%/guest/forkpipe.c \
+    %reldir%/guest/maps.c \
+    %reldir%/guest/nolibc.h \
+    %reldir%/guest/scripts/lib.sh \
+    %reldir%/guest/signals.c \
+    %reldir%/guest/threads.c \
+    %reldir%/guest/tls.c

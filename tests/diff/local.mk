@@ -5,7 +5,9 @@
 if !SANITIZERS
 check_PROGRAMS += %reldir%/difftest
 %canon_reldir%_difftest_SOURCES = \
+    %reldir%/compare.c \
     %reldir%/diff.h \
+    %reldir%/emit.c \
     %reldir%/engine_interp.c \
     %reldir%/forms.def \
     %reldir%/gen.c \
@@ -13,6 +15,8 @@ check_PROGRAMS += %reldir%/difftest
     %reldir%/gen_insn.c \
     %reldir%/gen_system.c \
     %reldir%/main.c \
+    %reldir%/model.c \
+    %reldir%/model.h \
     %reldir%/native.c \
     %reldir%/native.h \
     %reldir%/native_entry.S \

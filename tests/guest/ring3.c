@@ -19,7 +19,7 @@ CODE(u_calls, "movl $0x11,%ebx\n movl $0x22,%esi\n movl $0x33,%edi\n movl $0x44,
      "1: movl %ecx,%eax\n int $0x96\n notl %eax\n cmpl %ecx,%eax\n jne 2f\n decl %ecx\n jnz 1b\n"
      "movl %esp,%edx\n int $0x90\n 2: ud2");
 CODE(u_flags, "pushl $0xad7\n popfl\n int $0x96\n pushfl\n popl %eax\n pushl $2\n popfl\n int $0x90");
-CODE(u_compute, "xorl %eax,%eax\n movl $3000000,%ecx\n 1: addl %ecx,%eax\n roll $3,%eax\n decl %ecx\n jnz 1b\n int $0x90");
+CODE(u_compute, "xorl %eax,%eax\n movl $300000,%ecx\n 1: addl %ecx,%eax\n roll $3,%eax\n decl %ecx\n jnz 1b\n int $0x90");
 CODE(u_cli, "cli\n pushfl\n popl %eax\n sti\n int $0x90");
 CODE(u_out_in, "movl $0x3ff,%edx\n movb $0x3b,%al\n outb %al,%dx\n movb $0,%al\n inb %dx,%al\n movzbl %al,%eax\n int $0x90");
 CODE(u_in16, "movl $0x3fe,%edx\n inw %dx,%ax\n int $0x90");

@@ -32,8 +32,8 @@ static void on_serial(struct frame *f)
 
 CODE(spin, "movl 4(%esp),%edx\n sti\n 1: cmpl %edx,ticks\n jb 1b\n cli\n movl ticks,%eax");
 CODE(halt, "movl 4(%esp),%edx\n 1: sti\n hlt\n cli\n cmpl %edx,ticks\n jb 1b\n movl ticks,%eax");
-CODE(compute, "xorl %eax,%eax\n movl $3000000,%ecx\n sti\n 1: addl %ecx,%eax\n roll $3,%eax\n decl %ecx\n jnz 1b\n cli");
-CODE(compute_quiet, "xorl %eax,%eax\n movl $3000000,%ecx\n 1: addl %ecx,%eax\n roll $3,%eax\n decl %ecx\n jnz 1b");
+CODE(compute, "xorl %eax,%eax\n movl $300000,%ecx\n sti\n 1: addl %ecx,%eax\n roll $3,%eax\n decl %ecx\n jnz 1b\n cli");
+CODE(compute_quiet, "xorl %eax,%eax\n movl $300000,%ecx\n 1: addl %ecx,%eax\n roll $3,%eax\n decl %ecx\n jnz 1b");
 CODE(open_window, "sti\n nop\n nop\n nop\n cli");
 
 static void test_ticks(void)
@@ -42,7 +42,7 @@ static void test_ticks(void)
 
     ticks = 0;
     pic_setup(0xfe, 0xff);
-    pit_periodic(2000);
+    pit_periodic(1500);
     check_trap("spin", rt_try(spin, (void *)20), NO_TRAP, 0);
     check("spin-ticks", rt_result >= 20, 1);
     ticks = 0;

@@ -207,13 +207,13 @@ static void compare_with_model(unsigned mode, bool in_bcd, uint32_t seed)
             i8254_gate2(&pit, at(t), !s.gate);
             model_gate(&s, !s.gate);
         }
-        cr_assert_eq(i8254_out2(&pit, at(t)), s.out, "mode %u seed %u step %u: OUT should be %d", mode, seed, step,
-                     s.out);
+        cr_assert_eq(i8254_out2(&pit, at(t)), s.out, "mode %u seed %u step %u: OUT should be %d", mode,
+                     seed, step, s.out);
         if (s.started && !s.load && !s.trigger) {
             uint32_t want = in_bcd ? bcd(s.ce % s.m) : s.ce & 0xffff;
 
-            cr_assert_eq(latched_count(at(t)), want, "mode %u seed %u step %u: count %#x, not %#x", mode, seed,
-                         step, latched_count(at(t)), want);
+            cr_assert_eq(latched_count(at(t)), want, "mode %u seed %u step %u: count %#x, not %#x", mode,
+                         seed, step, latched_count(at(t)), want);
         }
         model_tick(&s);
     }

@@ -39,14 +39,14 @@ UNIT_TESTS += %reldir%/bt_decode_agree
 %canon_reldir%_bt_decode_agree_LDADD = $(MON_LIBS)
 
 UNIT_TESTS += %reldir%/cpu_control
-%canon_reldir%_cpu_control_SOURCES = %reldir%/cpu_control.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
+%canon_reldir%_cpu_control_SOURCES = %reldir%/cpu_control.c tests/fake/fpnative.h tests/fake/fpnative.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
 %canon_reldir%_cpu_control_CPPFLAGS = $(unit_cppflags)
 %canon_reldir%_cpu_control_CFLAGS = $(unit_cflags)
 %canon_reldir%_cpu_control_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_cpu_control_LDADD = $(MON_LIBS)
 
 UNIT_TESTS += %reldir%/cpu_exception
-%canon_reldir%_cpu_exception_SOURCES = %reldir%/cpu_exception.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
+%canon_reldir%_cpu_exception_SOURCES = %reldir%/cpu_exception.c tests/fake/fpnative.h tests/fake/fpnative.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
 %canon_reldir%_cpu_exception_CPPFLAGS = $(unit_cppflags)
 %canon_reldir%_cpu_exception_CFLAGS = $(unit_cflags)
 %canon_reldir%_cpu_exception_LDFLAGS = $(unit_ldflags)
@@ -59,15 +59,29 @@ UNIT_TESTS += %reldir%/cpu_idecode
 %canon_reldir%_cpu_idecode_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_cpu_idecode_LDADD = $(MON_LIBS)
 
+UNIT_TESTS += %reldir%/cpu_interp
+%canon_reldir%_cpu_interp_SOURCES = %reldir%/cpu_interp.c tests/fake/fpnative.h tests/fake/fpnative.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
+%canon_reldir%_cpu_interp_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_cpu_interp_CFLAGS = $(unit_cflags)
+%canon_reldir%_cpu_interp_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_cpu_interp_LDADD = $(MON_LIBS)
+
+UNIT_TESTS += %reldir%/cpu_interp_fp
+%canon_reldir%_cpu_interp_fp_SOURCES = %reldir%/cpu_interp_fp.c tests/fake/fpnative.h tests/fake/fpnative.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
+%canon_reldir%_cpu_interp_fp_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_cpu_interp_fp_CFLAGS = $(unit_cflags)
+%canon_reldir%_cpu_interp_fp_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_cpu_interp_fp_LDADD = $(MON_LIBS)
+
 UNIT_TESTS += %reldir%/cpu_segment
-%canon_reldir%_cpu_segment_SOURCES = %reldir%/cpu_segment.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
+%canon_reldir%_cpu_segment_SOURCES = %reldir%/cpu_segment.c tests/fake/fpnative.h tests/fake/fpnative.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
 %canon_reldir%_cpu_segment_CPPFLAGS = $(unit_cppflags)
 %canon_reldir%_cpu_segment_CFLAGS = $(unit_cflags)
 %canon_reldir%_cpu_segment_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_cpu_segment_LDADD = $(MON_LIBS)
 
 UNIT_TESTS += %reldir%/cpu_transfer
-%canon_reldir%_cpu_transfer_SOURCES = %reldir%/cpu_transfer.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
+%canon_reldir%_cpu_transfer_SOURCES = %reldir%/cpu_transfer.c tests/fake/fpnative.h tests/fake/fpnative.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
 %canon_reldir%_cpu_transfer_CPPFLAGS = $(unit_cppflags)
 %canon_reldir%_cpu_transfer_CFLAGS = $(unit_cflags)
 %canon_reldir%_cpu_transfer_LDFLAGS = $(unit_ldflags)
