@@ -153,6 +153,7 @@ struct bt {
     uint32_t ncode_pages;
     struct fetch_entry *fetch;
     uint32_t fetch_gen;
+    uint32_t fetched_user_gen;  /* the fetch cache is right for this */
     uint32_t seen_user_gen, seen_global_gen;
     uint32_t ctx_mode[2], ctx_base[2], ctx_limit[2]; /* what the L1/L2 tables were filled under */
     uint32_t flush_count;

@@ -7,8 +7,8 @@
  * are not decoded; what is not sensitive is copied.  The class comes from
  * three sources in this order: encodings that share a mnemonic with harmless
  * forms (MOV, PUSH, POP with segment registers; far transfers), the table in
- * insn.def, and the instruction's category.  An instruction of a category
- * that is not known to be harmless is left to the interpreter.
+ * insn.def, and the instruction's category in category.def.  An instruction
+ * that is in neither is left to the interpreter.
  */
 #include <Zydis/Zydis.h>
 
@@ -42,28 +42,10 @@ unsigned bt_mnemonic_count(void)
 static int category_class(unsigned category)
 {
     switch (category) {
-    case ZYDIS_CATEGORY_ADOX_ADCX: case ZYDIS_CATEGORY_AES: case ZYDIS_CATEGORY_AVX:
-    case ZYDIS_CATEGORY_AVX2: case ZYDIS_CATEGORY_AVX2GATHER: case ZYDIS_CATEGORY_AVX512:
-    case ZYDIS_CATEGORY_AVX512_4FMAPS: case ZYDIS_CATEGORY_AVX512_4VNNIW:
-    case ZYDIS_CATEGORY_AVX512_BITALG: case ZYDIS_CATEGORY_AVX512_VBMI:
-    case ZYDIS_CATEGORY_AVX512_VP2INTERSECT: case ZYDIS_CATEGORY_BINARY:
-    case ZYDIS_CATEGORY_BITBYTE: case ZYDIS_CATEGORY_BLEND: case ZYDIS_CATEGORY_BMI1:
-    case ZYDIS_CATEGORY_BMI2: case ZYDIS_CATEGORY_BROADCAST: case ZYDIS_CATEGORY_CMOV:
-    case ZYDIS_CATEGORY_COMPRESS: case ZYDIS_CATEGORY_CONFLICT: case ZYDIS_CATEGORY_CONVERT:
-    case ZYDIS_CATEGORY_DATAXFER: case ZYDIS_CATEGORY_DECIMAL: case ZYDIS_CATEGORY_EXPAND:
-    case ZYDIS_CATEGORY_FCMOV: case ZYDIS_CATEGORY_FLAGOP: case ZYDIS_CATEGORY_FP16:
-    case ZYDIS_CATEGORY_GATHER: case ZYDIS_CATEGORY_GFNI: case ZYDIS_CATEGORY_IFMA:
-    case ZYDIS_CATEGORY_KMASK: case ZYDIS_CATEGORY_LOGICAL: case ZYDIS_CATEGORY_LOGICAL_FP:
-    case ZYDIS_CATEGORY_LZCNT: case ZYDIS_CATEGORY_MMX: case ZYDIS_CATEGORY_NOP:
-    case ZYDIS_CATEGORY_PCLMULQDQ: case ZYDIS_CATEGORY_POP: case ZYDIS_CATEGORY_PREFETCH:
-    case ZYDIS_CATEGORY_PUSH: case ZYDIS_CATEGORY_RDRAND: case ZYDIS_CATEGORY_RDSEED:
-    case ZYDIS_CATEGORY_ROTATE: case ZYDIS_CATEGORY_SCATTER: case ZYDIS_CATEGORY_SEMAPHORE:
-    case ZYDIS_CATEGORY_SETCC: case ZYDIS_CATEGORY_SHA: case ZYDIS_CATEGORY_SHIFT:
-    case ZYDIS_CATEGORY_SSE: case ZYDIS_CATEGORY_STRINGOP: case ZYDIS_CATEGORY_STTNI:
-    case ZYDIS_CATEGORY_VAES: case ZYDIS_CATEGORY_VBMI2: case ZYDIS_CATEGORY_VFMA:
-    case ZYDIS_CATEGORY_VPCLMULQDQ: case ZYDIS_CATEGORY_WIDENOP: case ZYDIS_CATEGORY_X87_ALU:
-    case ZYDIS_CATEGORY_XSAVE: case ZYDIS_CATEGORY_XSAVEOPT:
-        return CL_IDENT;
+#define CATEGORY(name, class, reason) \
+    case ZYDIS_CATEGORY_##name: return CL_##class;
+#include "bt/category.def"
+#undef CATEGORY
     default:
         return -1;
     }

@@ -98,15 +98,17 @@ static void take_tlb_events(struct vcpu *v)
     struct bt *bt = v->vm->bt;
     const struct mmu_gens *g = mmu_gens(v->vm);
 
-    if (g->user == bt->seen_user_gen && g->global == bt->seen_global_gen)
-        return;
-    bt->fetch_gen++;
+    if (g->user != bt->fetched_user_gen || g->global != bt->seen_global_gen) {
+        bt->fetch_gen++;
+        bt->fetched_user_gen = g->user;
+    }
     if (g->global != bt->seen_global_gen) {
         if (!code_pages_hold(v))
             bt_flush(v->vm, BT_FLUSH_REMAP);
         bt->seen_global_gen = g->global;
     }
-    if (g->user != bt->seen_user_gen) {
+    /* Only user code uses the user tables: many events in the kernel cost one flush. */
+    if (g->user != bt->seen_user_gen && v->cpl == 3) {
         lookup_flush(bt, 1);
         bt->seen_user_gen = g->user;
     }
@@ -250,7 +252,7 @@ static enum next interpret(struct vcpu *v, struct tu *t, unsigned n, tca_t *tca)
         return NEXT_RETURN;
     if (v->attention || (bt->wd->irq_pending && (v->eflags & EFLAGS_IF)) || !bt_can_run(v))
         return NEXT_RETURN;
-    if (flushes != bt->flush_count || !t->live || g->user != bt->seen_user_gen ||
+    if (flushes != bt->flush_count || !t->live || (v->cpl == 3 && g->user != bt->seen_user_gen) ||
         g->global != bt->seen_global_gen || bt_mode(v) != t->mode || v->seg[SEG_CS].base != t->cs_base ||
         v->seg[SEG_CS].limit != t->cs_limit || !resume_behind(v, t, n, tca))
         return NEXT_LOOKUP;

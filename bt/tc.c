@@ -78,13 +78,16 @@ static void emit_fixed_stubs(struct bt *bt)
     bt->tc_start = e.tca + 64;
 }
 
+static void fill64(void *dst, uint64_t value, size_t n)
+{
+    __asm__ volatile("rep stosq" : "+D"(dst), "+c"(n) : "a"(value) : "memory");
+}
+
 void lookup_flush(struct bt *bt, unsigned user)
 {
-    for (unsigned i = 0; i < L1_SIZE; i++)
-        bt->wd->l1[user][i] = bt->l1_miss[user];
+    fill64(bt->wd->l1[user], bt->l1_miss[user] * 0x100000001ull, L1_SIZE / 2);
     /* An EIP of ~0 with the miss stub's address is harmless even if code jumps there. */
-    for (unsigned i = 0; i < L2_SIZE; i++)
-        bt->wd->l2[user][i] = (struct lookup_entry){ 0xffffffffu, bt->l2_stub[user] };
+    fill64(bt->wd->l2[user], 0xffffffffu | (uint64_t)bt->l2_stub[user] << 32, L2_SIZE);
     bt->wd->l2[user][l2_index(0xffffffffu)].eip = 0;
 }
 

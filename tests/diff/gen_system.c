@@ -84,6 +84,19 @@ static void put_pop_to_seg(struct gen *q)
     put_restore(q, seg);
 }
 
+/* PUSH Sreg as a dword may clear the upper half or leave it (SDM under PUSH): not to be seen. */
+static void put_clear_upper_half(struct gen *q)
+{
+    q->g->main_len = (uint8_t)(q->g->len - q->g->main_at);
+    if (!q->code32 || !q->osz)
+        return;
+    put(q, 0x66);
+    put(q, 0xc7);
+    put(q, 0x44);
+    put(q, 0x24);
+    put_n(q, 2, 3); /* MOV word [ESP+2], 0 */
+}
+
 /* PUSH Sreg, MOV r/m, Sreg. */
 static void put_store_seg(struct gen *q)
 {
@@ -97,6 +110,7 @@ static void put_store_seg(struct gen *q)
         put(q, push[seg][0]);
         if (push[seg][0] == 0x0f)
             put(q, push[seg][1]);
+        put_clear_upper_half(q);
         return;
     }
     bool mem = chance(q, 50);

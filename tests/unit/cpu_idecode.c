@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The instruction decoder: lengths, operands, limits.  Agreement with other decoders over whole opcode maps is
- * bt_decode_agree.c's business.
+ * The instruction decoder: lengths, operands, limits.  Agreement with other decoders over whole opcode maps
+ * is bt_decode_agree.c's business.
  */
 #include <criterion/criterion.h>
 #include <string.h>
@@ -150,7 +150,8 @@ Test(cpu_idecode, operands32)
 {
     struct insn in = decode(true, "\x8b\x54\xb5\xfc", 4); /* mov edx, [ebp + esi*4 - 4] */
 
-    cr_expect(in.mem && in.base == REG_EBP && in.index == REG_ESI && in.scale == 2 && in.disp == (uint32_t)-4);
+    cr_expect(in.mem && in.base == REG_EBP && in.index == REG_ESI && in.scale == 2 &&
+        in.disp == (uint32_t)-4);
     cr_expect_eq(in.seg, SEG_SS);
     in = decode(true, "\x3e\x8b\x04\x24", 4); /* mov eax, ds:[esp] */
     cr_expect(in.base == REG_ESP && in.index == 0xff && in.seg == SEG_DS && in.seg_prefix == SEG_DS);
@@ -185,7 +186,8 @@ Test(cpu_idecode, operands16)
         struct insn in;
 
         cr_assert_eq(insn_decode(&in, bytes, 15, false), 4);
-        cr_expect(in.base == forms[rm].base && in.index == forms[rm].index && in.seg == forms[rm].seg, "rm %u", rm);
+        cr_expect(in.base == forms[rm].base && in.index == forms[rm].index && in.seg == forms[rm].seg,
+            "rm %u", rm);
         cr_expect_eq(in.disp, (uint32_t)-2);
     }
     cr_expect_eq(decode(false, "\x8b\x06\x34\x12", 4).base, 0xff);

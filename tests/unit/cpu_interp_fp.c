@@ -40,7 +40,8 @@ static void expect_ok(const uint8_t *bytes, size_t n)
 {
     enum interp_result r = step(bytes, n);
 
-    cr_expect_eq(r, INTERP_OK, "%02x %02x %02x: result %d, vector %u", bytes[0], bytes[1], bytes[2], r, f.vec);
+    cr_expect_eq(r, INTERP_OK, "%02x %02x %02x: result %d, vector %u", bytes[0], bytes[1], bytes[2], r,
+        f.vec);
     cr_expect_eq(v->eip, CODE_AT + n);
 }
 
@@ -48,7 +49,8 @@ static void expect_fault(unsigned vec, const uint8_t *bytes, size_t n)
 {
     enum interp_result r = step(bytes, n);
 
-    cr_expect(r == INTERP_FAULT && f.vec == vec, "%02x %02x %02x: result %d, vector %u, not %u", bytes[0], bytes[1],
+    cr_expect(r == INTERP_FAULT && f.vec == vec, "%02x %02x %02x: result %d, vector %u, not %u", bytes[0],
+        bytes[1],
               bytes[2], r, f.vec, vec);
     cr_expect_eq(v->eip, CODE_AT);
 }
@@ -88,7 +90,8 @@ Test(cpu_interp_fp, control_registers)
         for (unsigned k = 0; k < 5; k++) {
             enum interp_result r = step(insns[k], len[k]);
 
-            cr_expect(want[k] ? r == INTERP_FAULT && f.vec == want[k] : r == INTERP_OK, "row %u insn %u: %d %u", i, k,
+            cr_expect(want[k] ? r == INTERP_FAULT && f.vec == want[k] : r == INTERP_OK,
+                "row %u insn %u: %d %u", i, k,
                       r, f.vec);
         }
     }
@@ -102,9 +105,12 @@ Test(cpu_interp_fp, x87_sizes)
     static const struct {
         uint8_t op, reg, size, size16;
     } rows[] = {
-        {0xd8, 0, 4, 4}, {0xd9, 0, 4, 4}, {0xd9, 2, 4, 4}, {0xd9, 5, 2, 2}, {0xd9, 6, 28, 14}, {0xd9, 7, 2, 2},
-        {0xda, 0, 4, 4}, {0xdb, 0, 4, 4}, {0xdb, 5, 10, 10}, {0xdb, 7, 10, 10}, {0xdc, 0, 8, 8}, {0xdd, 3, 8, 8},
-        {0xdd, 6, 108, 94}, {0xdd, 7, 2, 2}, {0xde, 0, 2, 2}, {0xdf, 1, 2, 2}, {0xdf, 4, 10, 10}, {0xdf, 5, 8, 8},
+        {0xd8, 0, 4, 4}, {0xd9, 0, 4, 4}, {0xd9, 2, 4, 4}, {0xd9, 5, 2, 2}, {0xd9, 6, 28, 14},
+        {0xd9, 7, 2, 2},
+        {0xda, 0, 4, 4}, {0xdb, 0, 4, 4}, {0xdb, 5, 10, 10}, {0xdb, 7, 10, 10}, {0xdc, 0, 8, 8},
+        {0xdd, 3, 8, 8},
+        {0xdd, 6, 108, 94}, {0xdd, 7, 2, 2}, {0xde, 0, 2, 2}, {0xdf, 1, 2, 2}, {0xdf, 4, 10, 10},
+        {0xdf, 5, 8, 8},
         {0xdf, 6, 10, 10}, {0xdf, 7, 8, 8}, {0xdd, 4, 108, 94}, {0xd9, 4, 28, 14},
     };
 
@@ -189,12 +195,17 @@ Test(cpu_interp_fp, sse_sizes_and_alignment)
     } rows[] = {
         {3, {0x0f, 0x10, 0x03}, 16, 0}, {3, {0x0f, 0x28, 0x03}, 16, 1}, {4, {0xf3, 0x0f, 0x10, 0x03}, 4, 0},
         {4, {0xf2, 0x0f, 0x11, 0x03}, 8, 0}, {3, {0x0f, 0x12, 0x03}, 8, 0}, {3, {0x0f, 0x17, 0x03}, 8, 0},
-        {3, {0x0f, 0x58, 0x03}, 16, 1}, {4, {0xf2, 0x0f, 0x58, 0x03}, 8, 0}, {4, {0x66, 0x0f, 0x6e, 0x03}, 4, 0},
-        {4, {0xf3, 0x0f, 0x6f, 0x03}, 16, 0}, {4, {0x66, 0x0f, 0x7f, 0x03}, 16, 1}, {4, {0xf3, 0x0f, 0x7e, 0x03}, 8, 0},
-        {4, {0x66, 0x0f, 0xd6, 0x03}, 8, 0}, {3, {0x0f, 0x2b, 0x03}, 16, 1}, {4, {0x66, 0x0f, 0xe7, 0x03}, 16, 1},
+        {3, {0x0f, 0x58, 0x03}, 16, 1}, {4, {0xf2, 0x0f, 0x58, 0x03}, 8, 0}, {4,
+        {0x66, 0x0f, 0x6e, 0x03}, 4, 0},
+        {4, {0xf3, 0x0f, 0x6f, 0x03}, 16, 0}, {4, {0x66, 0x0f, 0x7f, 0x03}, 16, 1}, {4,
+        {0xf3, 0x0f, 0x7e, 0x03}, 8, 0},
+        {4, {0x66, 0x0f, 0xd6, 0x03}, 8, 0}, {3, {0x0f, 0x2b, 0x03}, 16, 1}, {4,
+        {0x66, 0x0f, 0xe7, 0x03}, 16, 1},
         {3, {0x0f, 0x5a, 0x03}, 8, 0}, {3, {0x0f, 0x60, 0x03}, 4, 0}, {3, {0x0f, 0xfc, 0x03}, 8, 0},
-        {5, {0x0f, 0xc4, 0x03, 0x01}, 2, 0}, {3, {0x0f, 0xae, 0x1b}, 4, 0}, {4, {0xf2, 0x0f, 0xf0, 0x03}, 16, 0},
-        {4, {0xf2, 0x0f, 0x2c, 0x03}, 8, 0}, {4, {0x66, 0x0f, 0xd1, 0x03}, 16, 1}, {3, {0x0f, 0xd1, 0x03}, 8, 0},
+        {5, {0x0f, 0xc4, 0x03, 0x01}, 2, 0}, {3, {0x0f, 0xae, 0x1b}, 4, 0}, {4,
+        {0xf2, 0x0f, 0xf0, 0x03}, 16, 0},
+        {4, {0xf2, 0x0f, 0x2c, 0x03}, 8, 0}, {4, {0x66, 0x0f, 0xd1, 0x03}, 16, 1}, {3,
+        {0x0f, 0xd1, 0x03}, 8, 0},
         {5, {0x66, 0x0f, 0x38, 0x20, 0x03}, 8, 0}, {6, {0x66, 0x0f, 0x3a, 0x14, 0x03, 0x01}, 1, 0},
         {6, {0x66, 0x0f, 0x3a, 0x63, 0x03, 0x00}, 16, 0}, {4, {0x66, 0x0f, 0xc2, 0x03}, 16, 1},
     };
@@ -323,7 +334,8 @@ Test(cpu_interp_fp, avx_maskmov)
     memset(fake_xmm(2), 0xff, 16);
     memset(fake_ymm_high(2), 0xff, 16);
     expect_ok(BYTES(0xc4, 0xe2, 0x75, 0x2c, 0x13)); /* vmaskmovps ymm2, ymm1, [ebx] */
-    cr_expect(get32(fake_xmm(2)) == 0 && get32(fake_xmm(2) + 4) == 0x22222222 && get32(fake_ymm_high(2)) == 0);
+    cr_expect(get32(fake_xmm(2)) == 0 && get32(fake_xmm(2) + 4) == 0x22222222 &&
+        get32(fake_ymm_high(2)) == 0);
     put32(fake_xmm(2) + 4, 0x33333333);
     expect_ok(BYTES(0xc4, 0xe2, 0x75, 0x2e, 0x13)); /* and back */
     cr_expect(mem32(DATA_AT + 0x1000 - 4) == 0x33333333 && mem32(DATA_AT + 0x1000 - 8) == 0x11111111);

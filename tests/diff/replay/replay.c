@@ -258,8 +258,7 @@ static void run_one(const struct replay *r)
     image_memory(&r->img, &mem);
     if (end + (r->img.code16 ? 8 : 7) <= CODE_SIZE)
         mem.code[end] = 0xf4;
-    if (r->fp)
-        __asm__ volatile("fxrstor %0" : : "m"(r->init.fx));
+    __asm__ volatile("fxrstor %0" : : "m"(r->init.fx)); /* always: an exception may be pending from before */
     user_run(&r->init);
     if (r->fp)
         __asm__ volatile("fxsave %0" : "=m"(fx));
