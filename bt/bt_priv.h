@@ -94,7 +94,13 @@ struct tu {
 #define NO_GPN 0xffffffffu
 
 /* Callout arguments: kind in bits 0-3, TU number from bit 4 (16 bits), sub in bits 20-31. */
-enum callout { CO_NONE, CO_EXIT, CO_INTERP, CO_LOOKUP, CO_RUNONCE };
+enum callout { CO_NONE, CO_EXIT, CO_INTERP, CO_LOOKUP, CO_RUNONCE, CO_SEG_LOAD, CO_IRET, CO_INT };
+/* sub of CO_SEG_LOAD: instruction number, segment, POP or MOV, source register; of CO_INT: instruction number, vector. */
+#define SUB_INSN(sub) ((sub) & 15)
+#define SUB_SEG(sub) ((sub) >> 4 & 7)
+#define SUB_POP BIT(7)
+#define SUB_REG(sub) ((sub) >> 8 & 7)
+#define SUB_VEC(sub) ((sub) >> 4 & 0xff)
 static inline uint32_t callout_arg(enum callout kind, uint32_t tu, uint32_t sub)
 {
     return (uint32_t)kind | tu << 4 | sub << 20;

@@ -71,7 +71,8 @@ static void note_state(struct check *c, const struct vcpu *v, uint32_t undefined
 /* May the interpreter try this instruction and take it back? */
 static bool can_try(const struct bt_insn *in)
 {
-    return in->len && !in->varies && !in->needs && in->cls != CL_INTERP && in->cls != CL_INTERP_END;
+    return in->len && !in->varies && !in->needs && in->cls != CL_INTERP && in->cls != CL_INTERP_END &&
+           in->cls != CL_SEG_LOAD && in->cls != CL_IRET && in->cls != CL_INT;
 }
 
 static bool try_step(struct vcpu *v, struct check *c, const struct tu *t, unsigned i, uint32_t *undefined)

@@ -98,6 +98,12 @@ static uint8_t needs_of(const ZydisDecodedInstruction *zi)
     }
 }
 
+/* SS brings an interrupt shadow, CS and what is behind GS are #UD. */
+static bool seg_loads_plainly(unsigned seg)
+{
+    return seg == SEG_ES || seg == SEG_DS || seg == SEG_FS || seg == SEG_GS;
+}
+
 /* MOV, PUSH and POP with a segment register, by opcode. */
 static int segment_form(const ZydisDecodedInstruction *zi, const uint8_t *bytes, const struct bt_insn *in)
 {
@@ -107,7 +113,12 @@ static int segment_form(const ZydisDecodedInstruction *zi, const uint8_t *bytes,
         switch (zi->opcode) {
         case 0x8c:
             return (bytes[in->modrm_off] >> 6) == 3 && !in->osz16 ? CL_SEG_READ : CL_INTERP;
-        case 0x8e: case 0x07: case 0x17: case 0x1f:
+        case 0x8e:
+            return bytes[in->modrm_off] >> 6 == 3 && seg_loads_plainly(bytes[in->modrm_off] >> 3 & 7) ? CL_SEG_LOAD
+                                                                                                     : CL_INTERP;
+        case 0x07: case 0x1f:
+            return in->osz16 ? CL_INTERP : CL_SEG_LOAD;
+        case 0x17:
             return CL_INTERP;
         case 0x06: case 0x0e: case 0x16: case 0x1e:
             return in->osz16 ? CL_INTERP : CL_SEG_READ;
@@ -117,7 +128,7 @@ static int segment_form(const ZydisDecodedInstruction *zi, const uint8_t *bytes,
         case 0xa0: case 0xa8:
             return in->osz16 ? CL_INTERP : CL_SEG_READ;
         case 0xa1: case 0xa9:
-            return CL_INTERP;
+            return in->osz16 ? CL_INTERP : CL_SEG_LOAD;
         case 0x20: case 0x21: case 0x24: case 0x26: /* MOV from CR, DR */
             return CL_INTERP;
         case 0x22: case 0x23: /* MOV to CR, DR */

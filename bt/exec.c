@@ -14,6 +14,8 @@
 #include "cpu/exception.h"
 #include "cpu/interp.h"
 #include "cpu/io.h"
+#include "cpu/segment.h"
+#include "cpu/transfer.h"
 
 enum next {
     NEXT_LOOKUP, /* v is exact: find the TU for v->eip */
@@ -241,15 +243,12 @@ static bool resume_behind(struct vcpu *v, struct tu *t, unsigned n, tca_t *tca)
     return false;
 }
 
-/* Interpret the instruction at v->eip, which is number n of t. */
-static enum next interpret(struct vcpu *v, struct tu *t, unsigned n, tca_t *tca)
+/* Instruction n of t has been done by the monitor, flushes and v->eip say what it changed: go on behind it if nothing stands against it. */
+static enum next go_on(struct vcpu *v, struct tu *t, unsigned n, uint32_t flushes, tca_t *tca)
 {
     struct bt *bt = v->vm->bt;
-    uint32_t flushes = bt->flush_count;
     const struct mmu_gens *g = mmu_gens(v->vm);
 
-    if (interp_run_one(v) != INTERP_OK)
-        return NEXT_RETURN;
     if (v->attention || (bt->wd->irq_pending && (v->eflags & EFLAGS_IF)) || !bt_can_run(v))
         return NEXT_RETURN;
     if (flushes != bt->flush_count || !t->live || (v->cpl == 3 && g->user != bt->seen_user_gen) ||
@@ -260,6 +259,43 @@ static enum next interpret(struct vcpu *v, struct tu *t, unsigned n, tca_t *tca)
         return NEXT_LOOKUP;
     bt_flags_out(v, bt);
     return NEXT_ENTER;
+}
+
+/* Interpret the instruction at v->eip, which is number n of t. */
+static enum next interpret(struct vcpu *v, struct tu *t, unsigned n, tca_t *tca)
+{
+    uint32_t flushes = v->vm->bt->flush_count;
+
+    if (interp_run_one(v) != INTERP_OK)
+        return NEXT_RETURN;
+    return go_on(v, t, n, flushes, tca);
+}
+
+/* MOV or POP to ES, DS, FS or GS. */
+static enum next load_segment(struct vcpu *v, struct tu *t, uint32_t sub, tca_t *tca)
+{
+    unsigned n = SUB_INSN(sub);
+    uint32_t flushes = v->vm->bt->flush_count, sel = v->gpr[SUB_REG(sub)];
+    struct fault f;
+
+    if (((sub & SUB_POP) && !stack_peek(v, 0, &sel, 4, &f)) || !seg_load(v, SUB_SEG(sub), (uint16_t)sel, &f)) {
+        vcpu_deliver_fault(v, &f);
+        return NEXT_LOOKUP;
+    }
+    if (sub & SUB_POP)
+        stack_drop(v, 4);
+    v->eip = t->eip + t->insn_off[n + 1];
+    return go_on(v, t, n, flushes, tca);
+}
+
+static enum next through_gate(struct vcpu *v, struct tu *t, enum callout kind, uint32_t sub)
+{
+    uint32_t next_eip = t->eip + t->insn_off[SUB_INSN(sub) + 1];
+    struct fault f;
+
+    if (kind == CO_IRET ? !iret(v, 4, next_eip, &f) : !vcpu_soft_int(v, (uint8_t)SUB_VEC(sub), next_eip, &f))
+        vcpu_deliver_fault(v, &f);
+    return NEXT_LOOKUP;
 }
 
 static enum next take_callout(struct vcpu *v, tca_t *tca)
@@ -292,6 +328,14 @@ static enum next take_callout(struct vcpu *v, tca_t *tca)
         TRACE_EV(v->vm->trace, callout, v->eip, CO_INTERP, arg);
         check_compare(v, sub);
         return interpret(v, t, sub, tca);
+    case CO_SEG_LOAD:
+    case CO_IRET:
+    case CO_INT:
+        ASSERT(no < bt->ntus && SUB_INSN(sub) < t->ninsns);
+        v->eip = t->eip + t->insn_off[SUB_INSN(sub)];
+        TRACE_EV(v->vm->trace, callout, v->eip, arg & 15, arg);
+        check_compare(v, SUB_INSN(sub));
+        return (arg & 15) == CO_SEG_LOAD ? load_segment(v, t, sub, tca) : through_gate(v, t, arg & 15, sub);
     default:
         BUG("callout of unknown kind");
     }

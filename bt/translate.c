@@ -468,6 +468,29 @@ static void emit_seg_read_insn(struct tr *r, const struct bt_insn *in, const uin
     }
 }
 
+static void emit_seg_load_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b)
+{
+    uint8_t op = b[in->opcode_off];
+    unsigned seg = op == 0x8e ? in->modrm >> 3 & 7 : op == 0x07 ? SEG_ES : op == 0x1f ? SEG_DS : op == 0xa1 ? SEG_FS : SEG_GS;
+    unsigned source = op == 0x8e ? (in->modrm & 7u) << 8 : SUB_POP;
+
+    if (r->bt->opt.no_inline_seg)
+        emit_interp(r, false);
+    else
+        emit_callout(r, CO_SEG_LOAD, r->n | seg << 4 | source);
+}
+
+static void emit_gate_insn(struct tr *r, const struct bt_insn *in)
+{
+    if (in->osz16 && in->cls == CL_IRET)
+        emit_interp(r, true);
+    else if (in->cls == CL_IRET)
+        emit_callout(r, CO_IRET, r->n);
+    else
+        emit_callout(r, CO_INT, r->n | (in->imm & 0xff) << 4);
+    r->ended = true;
+}
+
 static bool needs_met(const struct tr *r, const struct bt_insn *in)
 {
     return !((in->needs & NEED_FPU) && (r->mode & MODE_NOFPU)) &&
@@ -499,6 +522,9 @@ static void emit_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b, 
     case CL_PUSHF: emit_pushf_insn(r); break;
     case CL_POPF: emit_popf_insn(r); break;
     case CL_SEG_READ: emit_seg_read_insn(r, in, b); break;
+    case CL_SEG_LOAD: emit_seg_load_insn(r, in, b); break;
+    case CL_IRET:
+    case CL_INT: emit_gate_insn(r, in); break;
     case CL_RDTSC:
         if (r->mode & MODE_NOTSC)
             emit_interp(r, false);
@@ -515,7 +541,7 @@ static bool class_ends(unsigned cls)
 {
     switch (cls) {
     case CL_IDENT: case CL_INTERP: case CL_CLI: case CL_STI: case CL_PUSHF: case CL_POPF:
-    case CL_SEG_READ: case CL_RDTSC:
+    case CL_SEG_READ: case CL_SEG_LOAD: case CL_RDTSC:
         return false;
     default:
         return true;

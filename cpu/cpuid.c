@@ -17,6 +17,17 @@
  * or watchdog.
  *
  * A basic leaf beyond the highest gives zeros.
+ *
+ * Flaws of the processor: guarding against them is the work of the host's kernel, for the guest is a process
+ * to it, so the host model tells the guest that there are none (IA32_ARCH_CAPABILITIES and AMD's "not
+ * affected" bits, both read by guests of either vendor's host) and that IBRS once set needs no further care.
+ * Without this a guest on an old family would isolate its page tables and avoid indirect branches: five times
+ * the run time for no safety.
+ *
+ * XSAVE: the layout of the components is the host's (standard format offsets differ between vendors). XSAVEOPT
+ * is hidden: its tracking goes by linear address and CPL, which mean different things to the
+ * guest and to the CPU.  XSAVES is supervisor state.  To CPL 3, leaf Dh gives the size that
+ * the host's own XCR0 asks for: user code run directly stores that much if its mask names everything.
  */
 #include "cpu/cpuid.h"
 #include "cpu/gmem.h"
@@ -27,6 +38,7 @@ enum { EAX, EBX, ECX, EDX };
 
 #define LEAF_BASIC_MAX 0x15u
 #define LEAF_EXT_MAX 0x80000008u
+#define LEAF_EXT_MAX_AMD 0x80000021u
 #define LEAF_HYPERVISOR 0x40000000u
 
 /* --- feature words --- */
@@ -51,10 +63,14 @@ enum { EAX, EBX, ECX, EDX };
 #define LEAF7_ECX_HOST (BIT(0) | BIT(1) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) | BIT(12) | BIT(14))
 /* 4VNNIW 4FMAPS FSRM VP2INTERSECT AVX512_FP16. */
 #define LEAF7_EDX_HOST (BIT(2) | BIT(3) | BIT(4) | BIT(8) | BIT(23))
+/* Offered with the host model: IBRS and IBPB, IA32_ARCH_CAPABILITIES. */
+#define LEAF7_EDX_GUARDS (BIT(26) | BIT(29))
 /* Subleaf 1 EAX: AVX_VNNI AVX512_BF16 and the fast short string operations. */
 #define LEAF7_1_EAX_HOST (BIT(4) | BIT(5) | BIT(10) | BIT(11) | BIT(12))
-/* Leaf D.1 EAX: XSAVEOPT XSAVEC XGETBV-with-ECX-1; XSAVES is supervisor state. */
-#define LEAFD_1_EAX_HOST (BIT(0) | BIT(1) | BIT(2))
+/* Leaf D.1 EAX: XSAVEC XGETBV-with-ECX-1. */
+#define LEAFD_1_EAX_XSAVEC BIT(1)
+#define LEAFD_1_EAX_HOST (LEAFD_1_EAX_XSAVEC | BIT(2))
+#define XSAVE_LEGACY_AND_HEADER 576u
 /* x87 SSE AVX and the three of AVX-512. */
 #define XCR0_HOST 0xe7u
 
@@ -65,6 +81,10 @@ enum { EAX, EBX, ECX, EDX };
 #define EXT1_EDX_HOST (BIT(22) | BIT(30) | BIT(31))
 #define EXT1_EDX_COPIES (LEAF1_EDX & 0x0183f3ffu & ~(BIT(19) | BIT(20)))
 #define EXT7_EDX_INVARIANT_TSC BIT(8)
+/* What AMD's processors have no need to guard against. */
+#define EXT8_EBX_BTC_NO BIT(29)
+#define EXT21_EAX_SRSO_NO BIT(29)
+#define EXT21_ECX_TSA_NO (BIT(1) | BIT(2))
 
 #define CR4_COMMON (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT)
 
@@ -104,6 +124,11 @@ bool cpuid_has_edx(const struct vcpu *v, unsigned bit)
 {
     (void)v; /* the same in every model */
     return LEAF1_EDX >> bit & 1;
+}
+
+bool cpuid_has_guards(const struct vcpu *v)
+{
+    return v->cpuid->host;
 }
 
 /* The host's leaf, zeros when it is beyond the host's highest. */
@@ -159,7 +184,7 @@ static void leaf_extended7(const struct cpuid_model *m, uint32_t subleaf, uint32
         out[EAX] = host[EAX] != 0;
         out[EBX] = (host[EBX] & LEAF7_EBX_HOST) | LEAF7_EBX_TSC_ADJUST;
         out[ECX] = host[ECX] & LEAF7_ECX_HOST;
-        out[EDX] = host[EDX] & LEAF7_EDX_HOST;
+        out[EDX] = (host[EDX] & LEAF7_EDX_HOST) | (m->host ? LEAF7_EDX_GUARDS : 0);
     } else if (subleaf == 1) {
         out[EAX] = host[EAX] & LEAF7_1_EAX_HOST;
     }
@@ -216,41 +241,80 @@ uint64_t cpuid_xcr0_mask(struct vcpu *v)
     return out[EAX] & XCR0_HOST;
 }
 
-/* Size of the standard format for these components (SDM vol. 1 13.4). */
-static uint32_t xsave_area(uint64_t xcr0)
+static const struct xstate *xstate(struct vcpu *v)
 {
-    uint32_t size = 512 + 64, out[4];
+    struct xstate *xs = &v->xstate;
+    uint32_t out[4];
 
-    for (unsigned i = 2; i < 32; i++) {
-        if (!(xcr0 >> i & 1))
+    if (xs->known)
+        return xs;
+    for (unsigned i = 2; i < XSTATE_COUNT; i++) {
+        if (!(XCR0_HOST >> i & 1))
             continue;
-        io_host_cpuid(0xd, i, out);
-        if (out[EBX] + out[EAX] > size)
-            size = out[EBX] + out[EAX];
+        memset(out, 0, sizeof out);
+        host_leaf(0xd, i, out);
+        xs->size[i] = (uint16_t)out[EAX];
+        xs->offset[i] = (uint16_t)out[EBX];
+        if (out[ECX] & 2)
+            xs->aligned |= (uint8_t)BIT(i);
+    }
+    xs->known = true;
+    return xs;
+}
+
+/* Standard format: as far as the last component reaches; compacted: one behind the other (SDM vol. 1 13.4). */
+uint32_t cpuid_xsave_size(struct vcpu *v, uint64_t mask, bool compacted)
+{
+    const struct xstate *xs = xstate(v);
+    uint32_t size = XSAVE_LEGACY_AND_HEADER;
+
+    for (unsigned i = 2; i < XSTATE_COUNT; i++) {
+        if (!(mask >> i & 1))
+            continue;
+        if (compacted)
+            size = (xs->aligned >> i & 1 ? (uint32_t)align_up(size, 64) : size) + xs->size[i];
+        else if (xs->offset[i] + xs->size[i] > size)
+            size = xs->offset[i] + xs->size[i];
     }
     return size;
+}
+
+/* Subleaf 0: the components, and the size of an area now and at most. */
+static void leaf_xsave_sizes(struct vcpu *v, uint64_t mask, uint32_t out[4])
+{
+    uint32_t host[4] = {0, 0, 0, 0};
+
+    out[EAX] = (uint32_t)mask;
+    out[EBX] = cpuid_xsave_size(v, v->xcr0, false);
+    out[ECX] = cpuid_xsave_size(v, mask, false);
+    if (v->cpl != 3)
+        return;
+    host_leaf(0xd, 0, host);
+    if (host[EBX] > out[EBX])
+        out[EBX] = host[EBX];
+    if (out[EBX] > out[ECX])
+        out[ECX] = out[EBX];
 }
 
 static void leaf_xsave(struct vcpu *v, uint32_t subleaf, uint32_t out[4])
 {
     uint64_t mask = cpuid_xcr0_mask(v);
-    uint32_t host[4] = {0, 0, 0, 0};
+    const struct xstate *xs;
 
     if (!mask)
         return;
     if (subleaf == 0) {
-        out[EAX] = (uint32_t)mask;
-        out[EBX] = xsave_area(v->xcr0);
-        out[ECX] = xsave_area(mask);
-        return;
-    }
-    host_leaf(0xd, subleaf, host);
-    if (subleaf == 1) {
-        out[EAX] = host[EAX] & LEAFD_1_EAX_HOST;
-    } else if (subleaf < 32 && (mask >> subleaf & 1)) {
-        out[EAX] = host[EAX];
-        out[EBX] = host[EBX];
-        out[ECX] = host[ECX] & 2; /* alignment in the compacted format */
+        leaf_xsave_sizes(v, mask, out);
+    } else if (subleaf == 1) {
+        host_leaf(0xd, 1, out);
+        out[EAX] &= LEAFD_1_EAX_HOST;
+        out[EBX] = out[EAX] & LEAFD_1_EAX_XSAVEC ? cpuid_xsave_size(v, v->xcr0, true) : 0;
+        out[ECX] = out[EDX] = 0;
+    } else if (subleaf < XSTATE_COUNT && (mask >> subleaf & 1)) {
+        xs = xstate(v);
+        out[EAX] = xs->size[subleaf];
+        out[EBX] = xs->offset[subleaf];
+        out[ECX] = xs->aligned >> subleaf & 1 ? 2 : 0;
     }
 }
 
@@ -278,6 +342,16 @@ static void leaf_ext_features(const struct vcpu *v, const struct cpuid_model *m,
         out[EDX] |= EXT1_EDX_NX;
 }
 
+/* AMD, or Hygon, which has its leaves. */
+static bool host_is_amd(const struct cpuid_model *m)
+{
+    uint32_t out[4] = {0, 0, 0, 0};
+
+    if (m->host)
+        io_host_cpuid(0, 0, out);
+    return out[EBX] == 0x68747541 || out[EBX] == 0x6f677948; /* "Auth", "Hygo" */
+}
+
 static void leaf_extended(struct vcpu *v, const struct cpuid_model *m, uint32_t leaf, uint32_t out[4])
 {
     switch (leaf) {
@@ -285,7 +359,7 @@ static void leaf_extended(struct vcpu *v, const struct cpuid_model *m, uint32_t 
         out[EAX] = LEAF_EXT_MAX;
         if (m->host) { /* AMD repeats its vendor here, Intel has zeros */
             host_leaf(leaf, 0, out);
-            out[EAX] = LEAF_EXT_MAX;
+            out[EAX] = host_is_amd(m) ? LEAF_EXT_MAX_AMD : LEAF_EXT_MAX;
         }
         break;
     case 0x80000001:
@@ -311,6 +385,11 @@ static void leaf_extended(struct vcpu *v, const struct cpuid_model *m, uint32_t 
         break;
     case 0x80000008:
         out[EAX] = 32u << 8 | 36; /* linear and physical address widths */
+        out[EBX] = host_is_amd(m) ? EXT8_EBX_BTC_NO : 0;
+        break;
+    case 0x80000021:
+        out[EAX] = host_is_amd(m) ? EXT21_EAX_SRSO_NO : 0;
+        out[ECX] = host_is_amd(m) ? EXT21_ECX_TSA_NO : 0;
         break;
     }
 }

@@ -19,6 +19,10 @@ struct cpuid_model {
 
 /* The state components that XCR0 may name: 0 when XSAVE is not offered. */
 uint64_t cpuid_xcr0_mask(struct vcpu *v);
+/* Bytes of an XSAVE area that holds these components; cheap. */
+uint32_t cpuid_xsave_size(struct vcpu *v, uint64_t mask, bool compacted);
+/* IA32_SPEC_CTRL, IA32_PRED_CMD and IA32_ARCH_CAPABILITIES are there. */
+bool cpuid_has_guards(const struct vcpu *v);
 /* Leaf 1 EDX features (bit numbers) that msr.c and control.c depend on. */
 #define CPUID_1_EDX_SEP 11
 #define CPUID_1_EDX_PAT 16

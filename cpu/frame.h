@@ -36,7 +36,8 @@ static inline uint32_t gate_off(struct desc g)
 
 static inline bool seg_is_flat(const struct seg *s)
 {
-    return s->base == 0 && s->limit == 0xffffffffu && (s->attr & (SEG_ATTR_CODE | SEG_ATTR_EC)) != SEG_ATTR_EC;
+    return s->base == 0 && s->limit == 0xffffffffu &&
+           (s->attr & (SEG_ATTR_CODE | SEG_ATTR_EC)) != SEG_ATTR_EC;
 }
 
 /* Does [off, off+len) lie within the segment?  Expand-down segments are turned round (SDM 5.3).  In a flat

@@ -179,8 +179,6 @@ static bool exec_bls(struct exec *x, uint32_t a)
     unsigned op = modrm_reg(x);
     uint32_t r, cf;
 
-    if (op == 0 || op > 3)
-        return ud(x);
     r = op == 1 ? a & (a - 1) : op == 2 ? a ^ (a - 1) : a & -a;
     cf = op == 3 ? a != 0 : a == 0;
     x->v->gpr[x->in.vvvv] = r;
@@ -263,7 +261,8 @@ static bool vex_gpr_defined(const struct insn *in)
     if (in->map == 3)
         return in->pp == 3 && in->vvvv == 0;
     switch (in->opcode) {
-    case 0xf2: case 0xf3: return in->pp == 0;
+    case 0xf2: return in->pp == 0;
+    case 0xf3: return in->pp == 0 && (in->modrm >> 3 & 7) - 1u < 3;
     case 0xf5: return in->pp != 1;
     case 0xf6: return in->pp == 3;
     default: return true;

@@ -22,6 +22,7 @@
  * pending x87 fault is #MF always, never IRQ 13).
  */
 #include "cpu/control.h"
+#include "cpu/cpuid.h"
 #include "cpu/fpnative.h"
 #include "cpu/interp_priv.h"
 #include "base/assert.h"
@@ -202,6 +203,9 @@ bool exec_simd(struct exec *x)
 #define FX_32BIT 288u    /* what FXSAVE writes outside 64-bit mode */
 #define XSAVE_HEADER 576u
 #define XSAVE_MAX 4096u
+#define XSTATE_BV 512u   /* the header's first two words */
+#define XCOMP_BV 520u
+#define XCOMP_BV_COMPACTED BIT64(63)
 
 /* Copy back a legacy area but for XMM8-15 and the bytes that software owns. */
 static bool exec_fxsave(struct exec *x, bool restore)
@@ -222,23 +226,6 @@ static bool exec_fxsave(struct exec *x, bool restore)
     return restore || gmem_write(x->v, gla, buf, FX_32BIT, x->access | GMEM_WRITE, x->f);
 }
 
-/* Bytes of an XSAVE area that holds the components of `mask`. */
-static uint32_t xsave_size(struct vcpu *v, uint64_t mask, bool compact)
-{
-    uint32_t size = XSAVE_HEADER, out[4];
-
-    for (unsigned i = 2; i < 63; i++) {
-        if (!(mask >> i & 1))
-            continue;
-        cpuid_query(v, 0xd, i, out);
-        if (compact)
-            size = (out[2] & 2 ? (uint32_t)align_up(size, 64) : size) + out[0];
-        else if (out[1] + out[0] > size)
-            size = out[1] + out[0];
-    }
-    return size;
-}
-
 /* The saved image, but for what 32-bit code does not have: XMM8-15 and YMM8-15's upper halves. */
 static void xsave_merge(uint8_t *image, const uint8_t *before, uint64_t mask)
 {
@@ -247,28 +234,53 @@ static void xsave_merge(uint8_t *image, const uint8_t *before, uint64_t mask)
         memcpy(image + XSAVE_HEADER + 128, before + XSAVE_HEADER + 128, 128);
 }
 
+/* The header of an image to restore, by the guest's XCR0 rather than the CPU's; the rest the CPU checks. */
+static bool xrstor_header_valid(const uint8_t *image, uint64_t xcr0)
+{
+    return !(get64(image + XSTATE_BV) & ~xcr0) && !(get64(image + XCOMP_BV) & ~(xcr0 | XCOMP_BV_COMPACTED));
+}
+
+/* The CPU's XCR0 may name components that the guest's does not: it gets to see `mask` in EDX:EAX. */
+static bool xsave_native(struct exec *x, uint64_t mask, uint8_t *image, uint32_t size)
+{
+    uint32_t *gpr = x->v->gpr, eax = gpr[REG_EAX], edx = gpr[REG_EDX];
+    bool ok;
+
+    gpr[REG_EAX] = (uint32_t)mask;
+    gpr[REG_EDX] = (uint32_t)(mask >> 32);
+    ok = fp_native(x, &x->in, x->bytes, image, size);
+    gpr[REG_EAX] = eax;
+    gpr[REG_EDX] = edx;
+    return ok;
+}
+
 /* Apart because of its stack frame. */
 static __attribute__((noinline)) bool xsave_run(struct exec *x, gla_t gla, bool restore, bool compact,
                                                 uint64_t mask)
 {
     uint8_t buf[XSAVE_MAX] __attribute__((aligned(64)));
     uint8_t before[XSAVE_HEADER + 256];
+    uint64_t held = mask; /* the components that the area has room for */
     uint32_t size;
 
-    if (restore && !gmem_read(x->v, gla, buf, XSAVE_HEADER, x->access, x->f))
-        return false;
-    if (restore && get64(buf + 520) >> 63) {
-        compact = true;
-        mask = get64(buf + 520) & x->v->xcr0;
+    if (restore) {
+        if (!gmem_read(x->v, gla, buf, XSAVE_HEADER, x->access, x->f))
+            return false;
+        if (!xrstor_header_valid(buf, x->v->xcr0))
+            return gp0(x);
+        if (get64(buf + XCOMP_BV) & XCOMP_BV_COMPACTED) {
+            compact = true;
+            held = get64(buf + XCOMP_BV) & x->v->xcr0;
+        }
     }
-    size = xsave_size(x->v, mask, compact);
+    size = cpuid_xsave_size(x->v, held, compact);
     if (size > XSAVE_MAX)
         return ud(x);
     memset(before, 0, sizeof(before));
     if (!gmem_read(x->v, gla, buf, size, x->access | (restore ? GMEM_READ : GMEM_RMW), x->f))
         return false;
     memcpy(before, buf, min_u64(size, sizeof(before)));
-    if (!fp_native(x, &x->in, x->bytes, buf, size))
+    if (!xsave_native(x, mask, buf, size))
         return false;
     if (restore)
         return true;

@@ -2,8 +2,12 @@
 /*
  * Model-specific registers (SDM vol. 4), the ones that a family 6 processor
  * with our CPUID has.  Everything else is #GP(0), on which kernels rely to find out
- * what exists: SPEC_CTRL, ARCH_CAPABILITIES, the machine-check banks, the
- * MTRRs and the performance counters are absent, as CPUID says.
+ * what exists: the machine-check banks, the MTRRs and the performance
+ * counters are absent, as CPUID says.
+ *
+ * The host model has the three MSRs about speculation.  ARCH_CAPABILITIES names
+ * every flaw that kernels know as absent; SPEC_CTRL and PRED_CMD are accepted and
+ * do nothing, because the host's kernel guards its processes from each other.
  *
  * The guest's TSC is the host's plus tsc_offset, which starts at zero so that
  * RDTSC in direct execution shows the same clock; hence IA32_TSC_ADJUST, the
@@ -17,8 +21,20 @@
 #define MSR_PLATFORM_ID 0x17
 #define MSR_EBL_CR_POWERON 0x2a
 #define MSR_TSC_ADJUST 0x3b
+#define MSR_SPEC_CTRL 0x48
+#define MSR_PRED_CMD 0x49
 #define MSR_BIOS_SIGN_ID 0x8b
+#define MSR_ARCH_CAPABILITIES 0x10a
 #define MSR_DEBUGCTL 0x1d9
+
+#define SPEC_CTRL_IBRS BIT64(0)
+#define SPEC_CTRL_STIBP BIT64(1) /* without the feature, ignored rather than refused */
+#define PRED_CMD_IBPB BIT64(0)
+/* RDCL_NO IBRS_ALL SKIP_L1DFL_VMENTRY SSB_NO MDS_NO IF_PSCHANGE_MC_NO TAA_NO SBDR_SSDP_NO FBSDP_NO PSDP_NO
+ * BHI_NO PBRSB_NO GDS_NO RFDS_NO ITS_NO. */
+#define ARCH_CAPABILITIES (BIT64(0) | BIT64(1) | BIT64(3) | BIT64(4) | BIT64(5) | BIT64(6) | BIT64(8) | \
+                           BIT64(13) | BIT64(14) | BIT64(15) | BIT64(20) | BIT64(24) | BIT64(26) | \
+                           BIT64(27) | BIT64(62))
 
 #define BIOS_SIGN_REVISION 0x1u
 #define APIC_BASE_ENABLE BIT64(11)
@@ -33,7 +49,7 @@ static bool msr_absent(struct fault *f)
 
 bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value, struct fault *f)
 {
-    bool sep = cpuid_has_edx(v, CPUID_1_EDX_SEP);
+    bool sep = cpuid_has_edx(v, CPUID_1_EDX_SEP), guards = cpuid_has_guards(v);
     uint64_t x;
 
     switch (msr) {
@@ -50,6 +66,8 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value, struct fault *f)
     case MSR_SYSENTER_ESP: x = v->sysenter_esp; if (!sep) return msr_absent(f); break;
     case MSR_SYSENTER_EIP: x = v->sysenter_eip; if (!sep) return msr_absent(f); break;
     case MSR_EFER: x = v->efer; if (!cpuid_has_nx(v)) return msr_absent(f); break;
+    case MSR_SPEC_CTRL: x = v->spec_ctrl; if (!guards) return msr_absent(f); break;
+    case MSR_ARCH_CAPABILITIES: x = ARCH_CAPABILITIES; if (!guards) return msr_absent(f); break;
     default:
         TRACE_EV(v->vm->trace, msr, msr, 0, 2);
         return msr_absent(f);
@@ -94,6 +112,14 @@ static bool apic_base_write(struct vcpu *v, uint64_t value, struct fault *f)
     return true;
 }
 
+static bool spec_ctrl_write(struct vcpu *v, uint64_t value, struct fault *f)
+{
+    if (!cpuid_has_guards(v) || (value & ~(SPEC_CTRL_IBRS | SPEC_CTRL_STIBP)))
+        return fault_gp(f, 0);
+    v->spec_ctrl = value & SPEC_CTRL_IBRS;
+    return true;
+}
+
 bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value, struct fault *f)
 {
     bool sep = cpuid_has_edx(v, CPUID_1_EDX_SEP);
@@ -107,6 +133,8 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value, struct fault *f)
     case MSR_EBL_CR_POWERON: return true;
     case MSR_DEBUGCTL: return value == 0 || fault_gp(f, 0);
     case MSR_EFER: return efer_write(v, value, f);
+    case MSR_SPEC_CTRL: return spec_ctrl_write(v, value, f);
+    case MSR_PRED_CMD: return (cpuid_has_guards(v) && !(value & ~PRED_CMD_IBPB)) || fault_gp(f, 0);
     case MSR_MISC_ENABLE:
         v->misc_enable = (v->misc_enable & ~MISC_FAST_STRINGS) | (value & MISC_FAST_STRINGS);
         return true;

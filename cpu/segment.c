@@ -17,6 +17,7 @@
  * stay as they were, which is what makes "unreal" mode work.  V86 loads give
  * the fixed 64 KiB ring-3 segment of 20.1.
  */
+#include "base/mem.h"
 #include "cpu/frame.h"
 #include "cpu/gmem.h"
 #include "cpu/segment.h"
@@ -71,8 +72,9 @@ void seg_from_desc(struct seg *s, uint16_t sel, struct desc d)
 
 void seg_set(struct vcpu *v, unsigned seg, const struct seg *s)
 {
+    if (memcmp(&v->seg[seg], s, sizeof *s))
+        v->hsel_dirty |= 1u << seg;
     v->seg[seg] = *s;
-    v->hsel_dirty |= 1u << seg;
     TRACE_EV(v->vm->trace, seg_load, seg, s->sel, s->base);
 }
 

@@ -74,8 +74,9 @@ static bool frame_push_wrapped(struct vcpu *v, const struct seg *ss, uint32_t lo
            gmem_write(v, ss->base, buf + first, n - first, access, f);
 }
 
-/* A frame at `low` can't be written.  The CPU pushes from the top, so the highest bad slot is what CR2 tells. */
-static bool frame_push_fault(struct vcpu *v, gla_t low, unsigned n, unsigned slot, unsigned access, struct fault *f)
+/* A frame at `low` can't be written.  The CPU pushes from the top, so CR2 tells the highest bad slot. */
+static bool frame_push_fault(struct vcpu *v, gla_t low, unsigned n, unsigned slot, unsigned access,
+                             struct fault *f)
 {
     for (; n > slot; n -= slot)
         if (!gmem_probe(v, low + n - slot, slot, access, f))

@@ -48,6 +48,14 @@ struct fault {
     uint32_t cr2;     /* #PF only */
 };
 
+/* The host's layout of the XSAVE components, kept by cpuid.c: CPUID is slow where it traps. */
+#define XSTATE_COUNT 8
+struct xstate {
+    bool known;
+    uint8_t aligned; /* bit per component: at a multiple of 64 in the compacted format */
+    uint16_t size[XSTATE_COUNT], offset[XSTATE_COUNT];
+};
+
 /* Why world_enter() came back. */
 enum exit_kind {
     EXIT_NONE,      /* was not entered: attention came first; gpr[] untouched */
@@ -105,7 +113,9 @@ struct vcpu {
     uint32_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat, apic_base, misc_enable;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
+    uint64_t spec_ctrl;
     uint64_t xcr0;
+    struct xstate xstate;
 
     const struct cpuid_model *cpuid; /* what CPUID tells */
     struct vm *vm;

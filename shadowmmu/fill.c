@@ -39,7 +39,7 @@ static bool slot_fits(const struct mmu *m, const struct view *view, const struct
 {
     gpn_t gpn = word_gpn(word);
 
-    if (map_bit(view->used, c->slot) || !c->large || gpn % SLOT_PAGES || gpn < SLOT_PAGES ||
+    if (!word_runs_large(view, word) || map_bit(view->used, c->slot) || !c->large || gpn % SLOT_PAGES || gpn < SLOT_PAGES ||
         gpn + SLOT_PAGES > m->ram_pages)
         return false;
     return cursor_word(m, c, 0, view->kind) == word && (!(word & WORD_W) || traced_none(m, gpn)) &&
@@ -57,7 +57,7 @@ static void run_forwards(struct vcpu *v, const struct view *view, struct cursor 
 {
     const struct mmu *m = v->vm->mmu;
     uint32_t word = run->word + (run->end - run->first) * WORD_NEXT;
-    bool large = word & WORD_L;
+    bool large = word_runs_large(view, word);
 
     while (run->end < limit && (large || run->end - run->first < RUN_SMALL)) {
         uint32_t n = 1;
@@ -80,7 +80,7 @@ static void run_backwards(struct vcpu *v, const struct view *view, struct cursor
                           uint32_t limit)
 {
     const struct mmu *m = v->vm->mmu;
-    bool large = run->word & WORD_L;
+    bool large = word_runs_large(view, run->word);
 
     while (run->first > limit && (large || run->end - run->first < RUN_SMALL)) {
         uint32_t n = 1;
@@ -164,7 +164,7 @@ static void run_record(struct vm *vm, struct view *view, const struct run *run)
         uint32_t s = page / SLOT_PAGES;
         uint32_t n = (uint32_t)min_u64(run->end - page, SLOT_PAGES - page % SLOT_PAGES);
 
-        if (n == SLOT_PAGES && (word & WORD_L)) {
+        if (n == SLOT_PAGES && word_runs_large(view, word)) {
             live_set_slot(vm, view, s, word);
         } else {
             if (view->slot[s].large && !live_split(vm, view, s))
@@ -225,8 +225,12 @@ enum fill_result mmu_fill(struct vcpu *v, unsigned id, gla_t gla, unsigned acces
     if ((access & GMEM_WRITE) && w.writable && phys_kind(vm, w.gpa) == PHYS_RAM &&
         gpn_traced(m, gpa_to_gpn(w.gpa))) {
         vm->stats->trace_faults++;
-        return FILL_TRACED;
+        exec_written(vm, gpa_to_gpn(w.gpa));
+        if (gpn_traced(m, gpa_to_gpn(w.gpa)))
+            return FILL_TRACED;
     }
+    if ((access & GMEM_FETCH) && view->kind == KIND_USER && !exec_admit(v, gla, gpa_to_gpn(w.gpa)))
+        return FILL_SENSITIVE;
     /* No word, or no W, after an allowed access: an empty bus, ROM, WP=0, or tables in ROM. */
     cursor_load(v, gla_to_page(gla) / SLOT_PAGES, &c);
     word = cursor_word(m, &c, gla_to_page(gla) % SLOT_PAGES, view->kind);

@@ -168,7 +168,7 @@ static __attribute__((noinline)) bool read_slow(struct vcpu *v, gla_t gla, uint8
 static void code_check(struct vm *vm, gpa_t gpa, unsigned len)
 {
     if (unlikely(gpn_traced(vm->mmu, gpa_to_gpn(gpa))) && !vm->undo) /* a write on trial will be taken back */
-        bt_code_written(vm, gpa, len);
+        traced_written(vm, gpa, len);
 }
 
 static __attribute__((noinline)) bool write_slow(struct vcpu *v, gla_t gla, const uint8_t *buf, unsigned len,

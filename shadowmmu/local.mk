@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libmonitor_a_SOURCES += \
+    %reldir%/exec.c \
     %reldir%/fill.c \
     %reldir%/flush.c \
     %reldir%/gmem.c \
@@ -7,6 +8,8 @@ libmonitor_a_SOURCES += \
     %reldir%/mmu_priv.h \
     %reldir%/phys.c \
     %reldir%/runs.c \
+    %reldir%/scan.c \
+    %reldir%/scan.c \
     %reldir%/trace.c \
     %reldir%/verify.c \
     %reldir%/walk.c

@@ -52,6 +52,7 @@ enum fill_result {
     FILL_TRUE,       /* *f is the guest's #PF */
     FILL_EMULATE,    /* MMIO, ROM write, CR0.WP=0 write, the window ...: interpret the instruction */
     FILL_TRACED,     /* a write to a page that holds translated code: caller interprets it (which invalidates) */
+    FILL_SENSITIVE,  /* a fetch in a user view from a page that must not run directly: caller translates */
 };
 /* A host #PF at linear address gla with the *guest's* view of access (GMEM_WRITE, GMEM_USER). Maps runs of
  * neighbours with one world_map() where they are contiguous and equally permitted. */
@@ -71,6 +72,13 @@ unsigned mmu_user_view(struct vcpu *v);
 /* Lowest supervisor-only linear address now mapped in the kernel view at or above which user-mode segments must end
  * (page aligned; 0xFFC00000 when none).  It first drops low supervisor mappings if they lie below user pages. */
 gla_t mmu_user_limit(struct vcpu *v);
+
+/*
+ * User views map a page executable only after a look through it for instructions that direct execution would show
+ * the host by; executable pages are writable nowhere (as if under a code trace) until they are written.  cpuid: the
+ * host can't trap CPUID, so that is one of those instructions.
+ */
+void mmu_scan_cpuid(struct vm *vm, bool cpuid);
 
 /* Code traces: write-protect a physical page in all views (idempotent), or lift it. */
 void mmu_trace(struct vm *vm, gpn_t gpn);

@@ -33,7 +33,7 @@
 #define WORD_LIVE BIT(0)
 #define WORD_W BIT(1) /* writable in the shadow */
 #define WORD_U BIT(2) /* a user page of the guest */
-#define WORD_X BIT(3) /* executable in the shadow (user views), or not NX (code table) */
+#define WORD_X BIT(3) /* executable in the shadow (user views; never with W), or not NX (code table) */
 #define WORD_G BIT(4) /* the guest's G bit */
 #define WORD_L BIT(5) /* part of a guest large page (or of the identity when paging is off) */
 #define WORD_NEXT PAGE_SIZE /* word + WORD_NEXT: the same for the next physical page */
@@ -71,12 +71,27 @@ struct view {
     uint32_t nleaves;
 };
 
-/* The reverse map's entry: where a page is mapped writable by a leaf word. */
+/* The reverse map's entry: where a page is mapped writable, or executable, by a leaf word (never both). */
 struct rmap {
     uint32_t at[2]; /* page << 12 | view << 4 | RMAP_* */
 };
 #define RMAP_USED BIT(0)
 #define RMAP_MULTI BIT(1) /* in at[0]: there may be more than at[] shows */
+
+/* Why a page is write-protected everywhere. */
+enum hold {
+    HOLD_CODE, /* translations were made from it */
+    HOLD_EXEC, /* it may be executable in user views */
+    HOLDS
+};
+
+/* What exec.c remembers of a page. */
+struct exec_note {
+    uint32_t at;     /* mmu.clock when it was admitted */
+    uint16_t skip;   /* refuse so many times without looking */
+    uint8_t strikes; /* how often it was written soon after it had been admitted */
+    bool sensitive;  /* found to be so, and under HOLD_CODE since */
+};
 
 #define TLB_ENTRIES 256u
 enum { TLB_READ, TLB_WRITE, TLB_FETCH, TLB_KINDS };
@@ -92,7 +107,10 @@ struct mmu {
     struct tlb_entry tlb[TLB_KINDS][TLB_ENTRIES];
     gpn_t ram_pages;
     gla_t min_gla;
-    uint64_t *traced;   /* bit per RAM page */
+    uint64_t *traced;   /* bit per RAM page: held for any reason */
+    uint64_t *held[HOLDS];
+    struct exec_note *exec; /* per RAM page */
+    bool scan_cpuid;
     struct rmap *rmap;  /* per RAM page */
     unsigned nviews;
     struct view *view[VIEWS_MAX];
@@ -121,6 +139,10 @@ static inline bool gpn_traced(const struct mmu *m, gpn_t gpn)
 {
     return gpn < m->ram_pages && m->traced[gpn / 64] >> (gpn % 64) & 1;
 }
+static inline bool gpn_held(const struct mmu *m, gpn_t gpn, enum hold why)
+{
+    return gpn < m->ram_pages && m->held[why][gpn / 64] >> (gpn % 64) & 1;
+}
 
 /* --- walk.c --- */
 /* The guest's tables for one slot, loaded once, asked for many pages; no rights are checked, no bits set. */
@@ -136,6 +158,27 @@ struct cursor {
 void cursor_load(struct vcpu *v, uint32_t slot, struct cursor *c);
 /* The word that page i of the slot may have in a view of this kind without an access being made; 0 = none. */
 uint32_t cursor_word(const struct mmu *m, const struct cursor *c, unsigned i, enum view_kind kind);
+
+/* --- trace.c --- */
+/* Write-protect a page in all views, or drop a reason for that; true if it was not (was) held for this one. */
+bool hold_take(struct vm *vm, gpn_t gpn, enum hold why);
+bool hold_drop(struct vm *vm, gpn_t gpn, enum hold why);
+/* Take rights (WORD_W or WORD_X) from all words of a page. */
+void page_restrict(struct vm *vm, gpn_t gpn, uint32_t rights);
+/* A traced page has been written to. */
+void traced_written(struct vm *vm, gpa_t gpa, uint32_t len);
+
+/* --- exec.c --- */
+/* May the page, at gla, be executable in a user view (from now on)? */
+bool exec_admit(struct vcpu *v, gla_t gla, gpn_t gpn);
+/* It is about to be written: it no longer is. */
+void exec_written(struct vm *vm, gpn_t gpn);
+void exec_reset(struct vm *vm);
+
+/* --- scan.c --- */
+/* Does this page of 32-bit code hold an instruction that must not run directly? next: the bytes that follow on the
+ * next page (at least 64), or NULL; cpuid: is CPUID one of them? */
+bool scan_sensitive(const uint8_t *page, const uint8_t *next, bool cpuid);
 
 /* --- runs.c --- */
 uint32_t live_word(const struct view *view, uint32_t page);
@@ -161,6 +204,16 @@ uint32_t live_count_runs(const struct view *view);
 /* For tests: is everything consistent? Text of the first thing that is not, or NULL. */
 const char *live_verify(const struct vm *vm);
 
+/* Does the reverse map have to know this word? */
+static inline bool word_noted(const struct view *view, uint32_t word)
+{
+    return word & (view->kind == KIND_USER ? WORD_W | WORD_X : WORD_W);
+}
+/* May words with these flags stand for a whole slot, and runs of them go on without bound? */
+static inline bool word_runs_large(const struct view *view, uint32_t word)
+{
+    return (word & WORD_L) && !(view->kind == KIND_USER && (word & WORD_X));
+}
 static inline unsigned word_prot(uint32_t word)
 {
     return MAP_R | (word & WORD_W ? MAP_W : 0) | (word & WORD_X ? MAP_X : 0);

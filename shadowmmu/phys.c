@@ -50,6 +50,9 @@ void mmu_init(struct vm *vm)
     m->ram_pages = gpa_to_gpn(vm->ram_size);
     m->min_gla = (gla_t)align_up(world_min_gla(vm), PAGE_SIZE);
     m->traced = arena_alloc(&vm->arena, (m->ram_pages + 63) / 64 * 8, 64);
+    for (unsigned i = 0; i < HOLDS; i++)
+        m->held[i] = arena_alloc(&vm->arena, (m->ram_pages + 63) / 64 * 8, 64);
+    m->exec = arena_alloc(&vm->arena, m->ram_pages * sizeof *m->exec, 64);
     m->rmap = arena_alloc(&vm->arena, m->ram_pages * sizeof *m->rmap, 64);
     m->nviews = 1 + (unsigned)min_u64(world_direct_views(vm), VIEWS_MAX - 1);
     for (unsigned i = 0; i < m->nviews; i++)
@@ -70,6 +73,7 @@ void mmu_reset(struct vm *vm)
         m->view[i]->bound = false;
     }
     live_drop_all(vm, m->code);
+    exec_reset(vm);
     tlb_flush(m);
     m->gens.user++;
     m->gens.global++;

@@ -11,7 +11,7 @@
  * process's half of the linear space is one call.
  *
  * The reverse map records only what a trace must find: pages that leaf words map
- * writable. Two places are held per physical page; a third sets RMAP_MULTI, and then the
+ * writable or, in user views, executable. Two places are held per physical page; a third sets RMAP_MULTI, and then the
  * leaves are searched. Writable large words are found by their bitmap.
  *
  * The world's runs are counted from above: every map or protect adds at most two, every
@@ -161,9 +161,9 @@ void live_set(struct vm *vm, struct view *view, uint32_t page, uint32_t word)
     old = slot->leaf->word[i];
     if (old == word)
         return;
-    if (old & WORD_W)
+    if (word_noted(view, old))
         rmap_del(&m->rmap[word_gpn(old)], rmap_place(view, page));
-    if (word & WORD_W)
+    if (word_noted(view, word))
         rmap_add(&m->rmap[word_gpn(word)], rmap_place(view, page));
     slot->leaf->word[i] = word;
     map_put(slot->leaf->live, i, word);

@@ -2,9 +2,10 @@
 /*
  * Code traces: write protection of physical pages whose contents the monitor has cached.
  *
- * A page under trace is mapped writable in no view. mmu_trace() takes the W from every
- * alias that has it; fills (cursor_word()) never give it back while the bit is set, so a write
- * faults and comes out as FILL_TRACED. Lifting a trace touches no mapping: the next write faults, and the
+ * A page is held for a reason: translations were made from it (HOLD_CODE), or user views may execute it
+ * (HOLD_EXEC, exec.c). While there is any, it is mapped writable in no view. Taking the first hold takes the
+ * W from every alias that has it; fills (cursor_word()) never give it back while the bit is set, so a write
+ * faults and comes out as FILL_TRACED. Dropping the last one touches no mapping: the next write faults, and the
  * fill finds the page writable again.
  *
  * The aliases come from the reverse map. A writable large word is split first (a leaf's words
@@ -12,14 +13,14 @@
  */
 #include "shadowmmu/mmu_priv.h"
 
-static void page_protect(struct vm *vm, struct view *view, uint32_t page)
+static void word_restrict(struct vm *vm, struct view *view, uint32_t page, uint32_t rights)
 {
-    uint32_t word = live_word(view, page) & ~WORD_W;
+    uint32_t word = live_word(view, page) & ~rights;
 
     live_set(vm, view, page, word);
     view->runs += 2;
     if (!world_protect(vm, view->id, page_gla(page), 1, word_prot(word))) {
-        live_drop_all(vm, view); /* out of runs: an empty view has the trace as well */
+        live_drop_all(vm, view); /* out of runs: an empty view allows nothing either */
         return;
     }
     vm->stats->shadow_maps++;
@@ -41,57 +42,91 @@ static void large_split(struct vm *vm, struct view *view, gpn_t gpn)
 }
 
 /* More aliases than the reverse map holds: look at every leaf. */
-static void search_protect(struct vm *vm, struct view *view, gpn_t gpn)
+static void search_restrict(struct vm *vm, struct view *view, gpn_t gpn, uint32_t rights)
 {
     for (uint32_t s = 0; s < SLOTS; s++) {
         for (uint32_t i = 0; view->slot[s].leaf && i < SLOT_PAGES; i++) {
             uint32_t word = view->slot[s].leaf->word[i];
 
-            if ((word & WORD_W) && word_gpn(word) == gpn)
-                page_protect(vm, view, s * SLOT_PAGES + i);
+            if ((word & rights) && word_gpn(word) == gpn)
+                word_restrict(vm, view, s * SLOT_PAGES + i, rights);
         }
     }
 }
 
-static void place_protect(struct vm *vm, uint32_t place)
+static void place_restrict(struct vm *vm, uint32_t place, uint32_t rights)
 {
     if (place & RMAP_USED)
-        page_protect(vm, vm->mmu->view[bits(place, 4, 8)], place >> PAGE_SHIFT);
+        word_restrict(vm, vm->mmu->view[bits(place, 4, 8)], place >> PAGE_SHIFT, rights);
+}
+
+/* All that the reverse map knows of a page is of one kind: a page is writable or executable, never both. */
+void page_restrict(struct vm *vm, gpn_t gpn, uint32_t rights)
+{
+    struct mmu *m = vm->mmu;
+    struct rmap *r = &m->rmap[gpn];
+
+    if (r->at[0] & RMAP_MULTI) {
+        for (unsigned i = 0; i < m->nviews; i++)
+            search_restrict(vm, m->view[i], gpn, rights);
+        r->at[0] = r->at[1] = 0;
+    } else {
+        place_restrict(vm, r->at[0], rights);
+        place_restrict(vm, r->at[1], rights);
+    }
+}
+
+bool hold_take(struct vm *vm, gpn_t gpn, enum hold why)
+{
+    struct mmu *m = vm->mmu;
+
+    if (gpn >= m->ram_pages || gpn_held(m, gpn, why))
+        return false;
+    map_put(m->held[why], gpn, true);
+    if (gpn_traced(m, gpn))
+        return true;
+    map_put(m->traced, gpn, true);
+    for (unsigned i = 0; i < m->nviews; i++)
+        large_split(vm, m->view[i], gpn);
+    page_restrict(vm, gpn, WORD_W);
+    return true;
+}
+
+bool hold_drop(struct vm *vm, gpn_t gpn, enum hold why)
+{
+    struct mmu *m = vm->mmu;
+
+    if (!gpn_held(m, gpn, why))
+        return false;
+    map_put(m->held[why], gpn, false);
+    map_put(m->traced, gpn, gpn_held(m, gpn, HOLD_CODE) || gpn_held(m, gpn, HOLD_EXEC));
+    return true;
 }
 
 void mmu_trace(struct vm *vm, gpn_t gpn)
 {
-    struct mmu *m = vm->mmu;
-    struct rmap *r;
-
-    if (gpn >= m->ram_pages || gpn_traced(m, gpn))
-        return;
-    map_put(m->traced, gpn, true);
-    TRACE_EV(vm->trace, codetrace, gpn, 1, 0);
-    for (unsigned i = 0; i < m->nviews; i++)
-        large_split(vm, m->view[i], gpn);
-    r = &m->rmap[gpn];
-    if (r->at[0] & RMAP_MULTI) {
-        for (unsigned i = 0; i < m->nviews; i++)
-            search_protect(vm, m->view[i], gpn);
-        r->at[0] = r->at[1] = 0;
-    } else {
-        place_protect(vm, r->at[0]);
-        place_protect(vm, r->at[1]);
-    }
+    if (hold_take(vm, gpn, HOLD_CODE))
+        TRACE_EV(vm->trace, codetrace, gpn, 1, 0);
 }
 
 void mmu_untrace(struct vm *vm, gpn_t gpn)
 {
-    struct mmu *m = vm->mmu;
-
-    if (!gpn_traced(m, gpn))
+    if (!hold_drop(vm, gpn, HOLD_CODE))
         return;
-    map_put(m->traced, gpn, false);
+    vm->mmu->exec[gpn].sensitive = false;
     TRACE_EV(vm->trace, codetrace, gpn, 0, 0);
 }
 
 bool mmu_traced(const struct vm *vm, gpn_t gpn)
 {
-    return gpn_traced(vm->mmu, gpn);
+    return gpn_held(vm->mmu, gpn, HOLD_CODE);
+}
+
+void traced_written(struct vm *vm, gpa_t gpa, uint32_t len)
+{
+    gpn_t gpn = gpa_to_gpn(gpa);
+
+    exec_written(vm, gpn);
+    if (gpn_held(vm->mmu, gpn, HOLD_CODE))
+        bt_code_written(vm, gpa, len);
 }

@@ -30,6 +30,8 @@ static const char *word_verify(const struct vm *vm, const struct view *view, uin
         return "a word too low";
     if ((word & WORD_W) && gpn_traced(m, word_gpn(word)))
         return "a traced page is writable";
+    if (view->kind == KIND_USER && (word & WORD_X) && !gpn_held(m, word_gpn(word), HOLD_EXEC))
+        return "an executable page that nobody holds";
     return NULL;
 }
 
@@ -46,8 +48,8 @@ static const char *leaf_verify(const struct vm *vm, const struct view *view, uin
             return wrong;
         if (map_bit(leaf->live, i) != !!word)
             return "live bit";
-        if ((word & WORD_W) && !rmap_knows(vm->mmu, view, page, word))
-            return "reverse map misses a writable page";
+        if (word_noted(view, word) && !rmap_knows(vm->mmu, view, page, word))
+            return "reverse map misses a writable or executable page";
         nlive += !!word;
         nlocal += word && !(word & WORD_G);
         nsup += word && !(word & WORD_U);
@@ -72,7 +74,7 @@ static const char *large_verify(const struct vm *vm, const struct view *view, ui
         if (wrong)
             return wrong;
     }
-    if (!(word & WORD_L) || !map_bit(view->large, s) || map_bit(view->local, s) != !(word & WORD_G) ||
+    if (!word_runs_large(view, word) || !map_bit(view->large, s) || map_bit(view->local, s) != !(word & WORD_G) ||
         map_bit(view->sup, s) != !(word & WORD_U))
         return "slot bits of a large word";
     return NULL;

@@ -117,7 +117,7 @@ static void path_mark(struct vm *vm, struct path *p, unsigned level, uint32_t fl
         return;
     put32(phys_hva(vm, at), (uint32_t)p->entry[level]);
     if (unlikely(gpn_traced(vm->mmu, gpa_to_gpn(at))))
-        bt_code_written(vm, at, 4);
+        traced_written(vm, at, 4);
 }
 
 static void walk_result(struct vcpu *v, gla_t gla, const struct path *p, struct walk *w)
@@ -295,7 +295,7 @@ static uint32_t word_make(const struct mmu *m, gpn_t gpn, enum view_kind kind, b
 
     if (kind == KIND_USER && !user)
         return 0;
-    if (kind != KIND_KERNEL && !nx)
+    if (!nx && (kind == KIND_CODE || (kind == KIND_USER && gpn_held(m, gpn, HOLD_EXEC))))
         word |= WORD_X;
     if (kind != KIND_CODE && writable && gpn_kind(m, gpn) == PHYS_RAM && !gpn_traced(m, gpn))
         word |= WORD_W;

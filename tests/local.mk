@@ -22,7 +22,7 @@ SCRIPT_TESTS = \
     %reldir%/boot.sh \
     %reldir%/tty.sh \
     %reldir%/difftest.sh \
-    %reldir%/linux.sh
+    %reldir%/replay.sh
 dist_check_SCRIPTS += $(SCRIPT_TESTS)
 if !SANITIZERS
 TESTS += $(SCRIPT_TESTS)

@@ -143,6 +143,7 @@ void kernel_main(uint32_t magic, uint32_t info)
     pic_init();
     pit_init();
     pic_unmask(IRQ_COM1);
+    console_interrupt();                      /* the edge of what came before pic_init() is lost: look once */
     process_sleep_until(ticks + 2);
     say("timer interrupt running\n");
     if (!text_find_word(command_line, "nodemo"))

@@ -44,13 +44,14 @@ uint32_t undefined_flags(const struct seq *s, const struct outcome *o)
     return left_undefined(s, o) | NEVER_COMPARED;
 }
 
-/* A fault between the PUSHF and the POPF that sort out undefined flags: their image is on the stack. */
+/* A fault behind the instruction, but before what makes its undefined effects defined is done: between the
+ * PUSHF and the POPF that sort out flags their image is on the stack. */
 static bool inside_fixer(const struct seq *s, const struct outcome *o)
 {
     uint32_t offset;
     const struct group *g = o->kind == OUT_FAULT ? seq_group_at(s, o->s.eip, &offset) : NULL;
 
-    return g && g->undef && offset > g->main_at;
+    return g && (g->undef || g->undef_memory) && offset > g->main_at;
 }
 
 /* Instruction and data pointers and the last opcode are not compared: no model keeps them. */
@@ -108,8 +109,8 @@ static bool is_memory_fault(const struct outcome *o)
 /*
  * An x87, MMX or SSE instruction with two reasons to fault.  The interpreter
  * fetches the operand before the FPU sees the instruction, so that a memory
- * fault comes before #UD and #MF (and a limit before an alignment); and an x87 store whose exception is unmasked
- * stores nothing and so never meets its page.  `b` is the interpreter.
+ * fault comes before #UD and #MF (and a limit before an alignment); and an x87 store whose exception is
+ * unmasked stores nothing and so never meets its page.  `b` is the interpreter.
  */
 static bool fp_fault_order(const struct seq *s, const struct outcome *a, const struct outcome *b)
 {
@@ -135,17 +136,19 @@ static bool call_fault_order(const struct seq *s, const struct outcome *a, const
 {
     const uint8_t *p = main_opcode(s, b);
 
-    return p && (p[0] == 0xe8 || p[0] == 0x9a || p[0] == 0xff) && a->kind == OUT_FAULT && a->s.eip == b->s.eip &&
-           a->vec == VEC_PF && (a->err & PFERR_W) && b->vec == VEC_GP && b->err == 0;
+    return p && (p[0] == 0xe8 || p[0] == 0x9a || p[0] == 0xff) && a->kind == OUT_FAULT &&
+           a->s.eip == b->s.eip && a->vec == VEC_PF && (a->err & PFERR_W) && b->vec == VEC_GP && b->err == 0;
 }
 
-static bool same(const struct seq *s, const struct outcome *a, const struct outcome *b, unsigned keep, bool memory)
+static bool same(const struct seq *s, const struct outcome *a, const struct outcome *b, unsigned keep,
+                 bool memory)
 {
     uint32_t mask = ~undefined_flags(s, a);
 
     if (a->kind != b->kind)
         return false;
-    if (a->kind == OUT_FAULT && (a->vec != b->vec || a->err != b->err || (a->vec == VEC_PF && a->cr2 != b->cr2)))
+    if (a->kind == OUT_FAULT &&
+        (a->vec != b->vec || a->err != b->err || (a->vec == VEC_PF && a->cr2 != b->cr2)))
         return false;
     if (!(keep & KEEP_REGS) && memcmp(a->s.gpr, b->s.gpr, sizeof a->s.gpr) != 0)
         return false;

@@ -26,6 +26,7 @@ struct group {
     uint8_t len;
     uint8_t main_at, main_len; /* the instruction under test */
     uint32_t undef;            /* flags that it leaves undefined */
+    bool undef_memory;         /* so is memory, until the group's end */
     uint8_t fix_at, fix_size;  /* a jump displacement or address to be filled in; size 0: none */
     bool fix_abs;
     uint32_t fix_minus;        /* base of the code segment that the address is for */
@@ -38,13 +39,13 @@ struct seq {
     struct group group[SEQ_GROUPS];
     struct cpu_state init;
     bool fp;      /* compare the FPU state */
-    bool code16;  /* 16-bit code segment and stack */
+    bool code16;  /* 16-bit code segment */
     uint32_t mem_seed;
     uint32_t place;            /* offset of the first byte in the code region */
 
     /* Filled in by seq_assemble(). */
     uint8_t code[CODE_MAX];
-    unsigned code_len;         /* up to the end, without the way out */
+    unsigned code_len;         /* without the HLT */
     uint32_t start[SEQ_GROUPS + 1]; /* linear addresses of the groups and of the end */
 };
 
@@ -68,7 +69,6 @@ extern const struct engine engine_native, engine_interp;
 void seq_generate(struct seq *s, uint64_t seed, unsigned features);
 void seq_assemble(struct seq *s);
 void seq_drop(struct seq *s, unsigned group);
-/* The memory that a sequence starts with, way out included. */
 void seq_memory(const struct seq *s, struct guest_mem *m);
 
 #define FEAT_FP 1u

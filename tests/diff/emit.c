@@ -27,7 +27,8 @@ bool replay_write(FILE *f, const struct seq *s, const struct outcome *o)
     r.magic = REPLAY_MAGIC;
     r.fp = s->fp;
     r.seed = s->seed;
-    r.img = (struct image){.mem_seed = s->mem_seed, .place = s->place, .code16 = s->code16, .code_len = s->code_len};
+    r.img = (struct image){
+        .mem_seed = s->mem_seed, .place = s->place, .code16 = s->code16, .code_len = s->code_len};
     for (unsigned i = 0; i < TABLE_ENTRIES; i++)
         r.img.table[i] = s->start[i <= s->ngroups ? i : s->ngroups];
     memcpy(r.img.code, s->code, sizeof r.img.code);

@@ -291,10 +291,9 @@ static void undo_delivery(struct outcome *o, struct vcpu *v)
 static enum outcome_kind run_loop(struct vcpu *v, const struct seq *s, struct fault *f)
 {
     uint32_t end = CODE_BASE + s->place + s->code_len;
-    bool has_tail = s->place + s->code_len + (s->code16 ? 8 : 7) <= CODE_SIZE;
 
     for (unsigned i = 0; i < MAX_STEPS; i++) {
-        if (v->seg[SEG_CS].base + v->eip == end && has_tail) { /* the far jump would set both */
+        if (v->seg[SEG_CS].base + v->eip == end && end - CODE_BASE < CODE_SIZE) { /* at the HLT */
             v->eip = s->start[s->ngroups];
             v->seg[SEG_CS].sel = s->init.sel[SEG_CS];
             return OUT_END;

@@ -83,7 +83,8 @@ static void init_fx(struct gen *q, struct cpu_state *c)
 static void init_state(struct gen *q, struct seq *s)
 {
     struct cpu_state *c = &s->init;
-    static const uint16_t sels[6] = {SEL_DATA, SEL_CODE32, SEL_DATA, SEL_DATA, LDT_SEL(LDT_FS), LDT_SEL(LDT_GS)};
+    static const uint16_t sels[6] = {SEL_DATA, SEL_CODE32,      SEL_DATA,
+                                     SEL_DATA, LDT_SEL(LDT_FS), LDT_SEL(LDT_GS)};
 
     for (unsigned i = 0; i < 8; i++)
         c->gpr[i] = chance(q, i >= 3 ? 75 : 30) ? rnd_pointer(q) : rnd_value(q);
@@ -121,7 +122,7 @@ void seq_generate(struct seq *s, uint64_t seed, unsigned features)
     for (unsigned i = 0; i < s->ngroups; i++)
         size += s->group[i].len;
     if (chance(&q, 90))
-        s->place = CODE_STUB + rnd(&q, 0x1000 - size);
+        s->place = 16 + rnd(&q, 0x1000 - size);
     else if (chance(&q, 80))
         s->place = 0x1000 - rnd(&q, size); /* across the two code pages */
     else
@@ -164,7 +165,8 @@ void seq_drop(struct seq *s, unsigned group)
 
 void seq_memory(const struct seq *s, struct guest_mem *m)
 {
-    struct image img = {.mem_seed = s->mem_seed, .place = s->place, .code16 = s->code16, .code_len = s->code_len};
+    struct image img = {
+        .mem_seed = s->mem_seed, .place = s->place, .code16 = s->code16, .code_len = s->code_len};
 
     for (unsigned i = 0; i < TABLE_ENTRIES; i++)
         img.table[i] = s->start[i <= s->ngroups ? i : s->ngroups];

@@ -7,7 +7,19 @@
 
 #include "tests/diff/gen.h"
 
-enum { M = 1, MEM = 2, REG = 4, LOCK = 8, NO66 = 16, NOREP = 32, GRP = 64, PLUSR = 128, CC = 256, PRIV = 512, FP = 1024 };
+enum {
+    M = 1,
+    MEM = 2,
+    REG = 4,
+    LOCK = 8,
+    NO66 = 16,
+    NOREP = 32,
+    GRP = 64,
+    PLUSR = 128,
+    CC = 256,
+    PRIV = 512,
+    FP = 1024
+};
 enum { Z = 10, O = 11 };
 enum { CF = 1, PF = 4, AF = 16, ZF = 64, SF = 128, OF = 2048 };
 
@@ -134,7 +146,8 @@ static void choose_mem32(struct gen *q, unsigned reg)
 
 static void choose_mem16(struct gen *q, unsigned reg)
 {
-    static const uint8_t base[8] = {3, 3, 5, 5, 6, 7, 5, 3}, index[8] = {6, 7, 6, 7, NO_REG, NO_REG, NO_REG, NO_REG};
+    static const uint8_t base[8] = {3, 3, 5, 5, 6, 7, 5, 3},
+                         index[8] = {6, 7, 6, 7, NO_REG, NO_REG, NO_REG, NO_REG};
     unsigned mod = rnd(q, 3), rm = rnd(q, 8);
 
     operand_byte(q, (uint8_t)(mod << 6 | reg << 3 | rm));

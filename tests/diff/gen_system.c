@@ -90,6 +90,7 @@ static void put_clear_upper_half(struct gen *q)
     q->g->main_len = (uint8_t)(q->g->len - q->g->main_at);
     if (!q->code32 || !q->osz)
         return;
+    q->g->undef_memory = true;
     put(q, 0x66);
     put(q, 0xc7);
     put(q, 0x44);

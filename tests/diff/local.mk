@@ -26,3 +26,28 @@ check_PROGRAMS += %reldir%/difftest
 %canon_reldir%_difftest_LDFLAGS = -pie
 %canon_reldir%_difftest_LDADD = libmonhosted.a $(CAPSTONE_LIBS) $(ZYDIS_LIBS)
 endif
+
+# The replay guest: the same sequences inside a virtual machine (tests/replay.sh).
+replay_sources = \
+    %reldir%/replay/entry.S \
+    %reldir%/replay/replay.c
+replay_shared = \
+    %reldir%/model.c \
+    base/mem.c
+replay_headers = \
+    %reldir%/model.h \
+    %reldir%/replay/replay.ld
+EXTRA_DIST += $(replay_sources) $(replay_headers)
+CLEANFILES += %reldir%/replay.elf
+
+%reldir%/replay.elf: $(replay_sources) $(replay_shared) $(replay_headers)
+	@$(MKDIR_P) $(@D)
+	$(AM_V_CCLD)$(CC) $(guest_cflags) -mgeneral-regs-only $(guest_ldflags) -I$(top_srcdir) \
+	    -T $(top_srcdir)/%reldir%/replay/replay.ld -o $@ $(replay_sources:%=$(top_srcdir)/%) \
+	    $(replay_shared:%=$(top_srcdir)/%)
+
+if GUESTS
+if !SANITIZERS
+check_DATA += %reldir%/replay.elf
+endif
+endif

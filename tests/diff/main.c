@@ -159,7 +159,8 @@ static bool test_one(uint64_t seed)
     if (opt.emit_file && opt.nengines > 1 && outcome_same(&s, &out[0], &out[1]))
         replay_write(opt.emit_file, &s, &out[0]);
     if (opt.have_only)
-        report(stdout, &s, opt.engine[0]->name, &out[0], opt.engine[opt.nengines - 1]->name, &out[opt.nengines - 1]);
+        report(stdout, &s, opt.engine[0]->name, &out[0], opt.engine[opt.nengines - 1]->name,
+               &out[opt.nengines - 1]);
     if (!bad)
         return true;
     show_failure(&s, seed);
@@ -169,9 +170,9 @@ static bool test_one(uint64_t seed)
 static bool parse_options(int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"seed", 1, NULL, 's'},     {"count", 1, NULL, 'c'},    {"engine", 1, NULL, 'e'}, {"only", 1, NULL, 'n'},
-        {"features", 1, NULL, 'f'}, {"max-fail", 1, NULL, 'm'}, {"out", 1, NULL, 'o'},    {"tap", 0, NULL, 't'},
-        {"emit", 1, NULL, 'x'},
+        {"seed", 1, NULL, 's'}, {"count", 1, NULL, 'c'},    {"engine", 1, NULL, 'e'},
+        {"only", 1, NULL, 'n'}, {"features", 1, NULL, 'f'}, {"max-fail", 1, NULL, 'm'},
+        {"out", 1, NULL, 'o'},  {"tap", 0, NULL, 't'},      {"emit", 1, NULL, 'x'},
         {NULL, 0, NULL, 0},
     };
     int c;
@@ -244,7 +245,8 @@ int main(int argc, char **argv)
         printf("1..1\n");
     for (unsigned i = 0; i < opt.nengines; i++)
         if (!opt.engine[i]->init()) {
-            printf("%s engine %s can't run on this host\n", opt.tap ? "ok 1 # SKIP" : "difftest:", opt.engine[i]->name);
+            printf("%s engine %s can't run on this host\n",
+                   opt.tap ? "ok 1 # SKIP" : "difftest:", opt.engine[i]->name);
             return opt.tap ? 0 : 77;
         }
     if (opt.emit && !(opt.emit_file = fopen(opt.emit, "wb"))) {

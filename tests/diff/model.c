@@ -16,7 +16,8 @@ const struct ldt_entry ldt_entries[LDT_COUNT] = {
     [LDT_STACK16] = {.base = STACK_BASE, .limit = STACK_SIZE - 1},
     [LDT_DOWN32] = {.base = DATA_BASE, .limit = 0x3fff, .is32 = true, .down = true},
     [LDT_ABSENT] = {.base = DATA_BASE, .limit = 0xffff, .is32 = true, .absent = true},
-    [LDT_CODE_XO] = {.base = CODE_BASE, .limit = CODE_SIZE - 1, .is32 = true, .code = true, .read_only = true},
+    [LDT_CODE_XO] =
+        {.base = CODE_BASE, .limit = CODE_SIZE - 1, .is32 = true, .code = true, .read_only = true},
     [LDT_DOWN16] = {.base = DATA_BASE, .limit = 0x7ff, .down = true},
     [LDT_BIG] = {.base = DATA_BASE + 0x2000, .limit = 0xfffff, .pages = true, .is32 = true},
 };
@@ -46,25 +47,8 @@ static void make_pristine(struct guest_mem *m)
     memset(m->code, 0xcc, sizeof m->code);
 }
 
-/* The sequence, and behind it a far jump to the stub at the start of the code. */
-static void place_code(const struct image *img, struct guest_mem *m)
-{
-    uint8_t tail[8], *t = tail;
-
-    if (img->code16)
-        *t++ = 0x66;
-    *t++ = 0xea;
-    put32(t, CODE_BASE);
-    put16(t + 4, SEL_CODE64);
-    t += 6;
-    for (unsigned i = 0; i < img->code_len + (unsigned)(t - tail); i++)
-        if (img->place + i < CODE_SIZE)
-            m->code[img->place + i] = i < img->code_len ? img->code[i] : tail[i - img->code_len];
-}
-
 void image_memory(const struct image *img, struct guest_mem *m)
 {
-    static const uint8_t stub[] = {0x41, 0xff, 0x67, 0x40}; /* jmp *64(%r15) */
     static struct guest_mem pristine;
     static bool made;
     uint64_t rng = img->mem_seed;
@@ -79,8 +63,8 @@ void image_memory(const struct image *img, struct guest_mem *m)
     }
     for (unsigned i = 0; i < TABLE_ENTRIES; i++)
         put32(m->data + 4 * i, img->table[i]);
-    memcpy(m->code, stub, sizeof stub);
-    place_code(img, m);
+    for (unsigned i = 0; i <= img->code_len && img->place + i < CODE_SIZE; i++)
+        m->code[img->place + i] = i < img->code_len ? img->code[i] : WAY_OUT;
 }
 
 uint32_t memory_hash(const struct guest_mem *m)
@@ -110,7 +94,8 @@ static void make_ldt(struct system_tables *t)
     }
 }
 
-void system_tables_make(struct system_tables *t, uint32_t at, uint32_t stack_top, const uint32_t handlers[256])
+void system_tables_make(struct system_tables *t, uint32_t at, uint32_t stack_top,
+                        const uint32_t handlers[256])
 {
     memset(t, 0, sizeof *t);
     put_desc(t->gdt + SEL_CODE0, 0, 0xfffff, 0x9b, 0xc);

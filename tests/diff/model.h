@@ -13,7 +13,7 @@
 /* The guest's linear memory.  Whatever is not named here is not present. */
 #define CODE_BASE 0x10000000u /* read + execute */
 #define CODE_SIZE 0x2000u
-#define CODE_STUB 16u         /* first bytes of it: the native engine's way out */
+#define WAY_OUT 0xf4          /* HLT behind the last instruction: #GP at CPL 3 */
 #define DATA_BASE 0x20000000u /* read + write */
 #define DATA_SIZE 0x10000u
 #define RO_BASE (DATA_BASE + DATA_SIZE) /* read only */
@@ -95,12 +95,12 @@ struct system_tables {
 };
 
 uint64_t rnd64(uint64_t *state);
-/* The memory that a sequence starts with, way out included. */
+/* The memory that a sequence starts with, HLT at its end included. */
 void image_memory(const struct image *img, struct guest_mem *m);
 uint32_t memory_hash(const struct guest_mem *m);
 /* Fills the tables, which will lie at linear address `at`; CPL 0's stack ends at `stack_top`. */
-void system_tables_make(struct system_tables *t, uint32_t at, uint32_t stack_top, const uint32_t handlers[256]);
-
+void system_tables_make(struct system_tables *t, uint32_t at, uint32_t stack_top,
+                        const uint32_t handlers[256]);
 
 /* The guest is 32-bit code, the writer 64-bit: the layout must not depend on that. */
 _Static_assert(sizeof(struct cpu_state) == 576 && sizeof(struct replay) == 912 + 2 * 576, "no padding");

@@ -13,7 +13,7 @@ struct native_ctx {
     uint16_t sel[6];
     uint32_t unused0;
     uint64_t saved_rsp;       /* 56 */
-    void *return_to;          /* 64: the stub jumps through this */
+    void *return_to;          /* 64: 64-bit code jumps through this */
     uint64_t fs_base, gs_base;
     uint64_t rsp;             /* 88 */
     uint64_t r8;              /* 96 */

@@ -50,7 +50,7 @@ native_enter:
         mov 28(%r15), %edi
         iretq
 
-/* The guest's far jump ends here by way of the stub. */
+/* 64-bit code that was run for the interpreter ends in jmp *64(%r15), which is this. */
 native_return:
         mov %eax, 0(%r15)
         mov %ecx, 4(%r15)

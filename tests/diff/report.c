@@ -9,8 +9,8 @@
 static const char *const reg_names[8] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
 static const char *const seg_names[6] = {"es", "cs", "ss", "ds", "fs", "gs"};
 
-static bool disassemble(const struct seq *s, const uint8_t *bytes, size_t len, uint32_t at, char *buf, size_t size,
-                        size_t *used)
+static bool disassemble(const struct seq *s, const uint8_t *bytes, size_t len, uint32_t at, char *buf,
+                        size_t size, size_t *used)
 {
     static csh handle[2];
     csh *h = &handle[s->code16];
@@ -129,7 +129,8 @@ static void print_init(FILE *f, const struct seq *s)
 void report(FILE *f, const struct seq *s, const char *an, const struct outcome *a, const char *bn,
             const struct outcome *b)
 {
-    fprintf(f, "sequence %#llx%s%s\n", (unsigned long long)s->seed, s->fp ? " fp" : "", s->code16 ? " code16" : "");
+    fprintf(f, "sequence %#llx%s%s\n", (unsigned long long)s->seed, s->fp ? " fp" : "",
+            s->code16 ? " code16" : "");
     print_init(f, s);
     print_code(f, s);
     print_kind(f, an, a);

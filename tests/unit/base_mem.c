@@ -59,7 +59,8 @@ Test(base_mem, memcpy_every_length)
 
 Test(base_mem, memmove_overlaps_both_ways)
 {
-    static const unsigned lengths[] = {0, 1, 2, 3, 5, 8, 9, 15, 16, 17, 23, 24, 25, 64, 100, 255, 256, 257, 400};
+    static const unsigned lengths[] = {0,  1,  2,  3,  5,   8,   9,   15,  16, 17,
+                                       23, 24, 25, 64, 100, 255, 256, 257, 400};
     uint8_t buf[N], want[N];
 
     for (unsigned k = 0; k < ARRAY_SIZE(lengths); k++)

@@ -64,7 +64,8 @@ static int zydis_length(const struct decoders *d, bool code32, const uint8_t *by
 {
     ZydisDecodedInstruction in;
 
-    return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&d->zydis[code32], NULL, bytes, 15, &in)) ? in.length : INVALID;
+    return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&d->zydis[code32], NULL, bytes, 15, &in)) ? in.length
+                                                                                                : INVALID;
 }
 
 static int capstone_length(const struct decoders *d, bool code32, const uint8_t *bytes)
@@ -94,12 +95,12 @@ static void complain(bool code32, unsigned map, unsigned opcode, const uint8_t *
 
     for (unsigned i = 0; i < 12; i++)
         sprintf(text + 3 * i, "%02x ", bytes[i]);
-    fprintf(stderr, "%u-bit map %u opcode %02x: ours %d, Zydis %d, Capstone %d: %s\n", code32 ? 32 : 16, map, opcode,
-            ours, zydis, capstone, text);
+    fprintf(stderr, "%u-bit map %u opcode %02x: ours %d, Zydis %d, Capstone %d: %s\n", code32 ? 32 : 16, map,
+            opcode, ours, zydis, capstone, text);
 }
 
-static void compare(const struct decoders *d, bool code32, unsigned map, unsigned opcode, const uint8_t *bytes,
-                    struct census *c)
+static void compare(const struct decoders *d, bool code32, unsigned map, unsigned opcode,
+                    const uint8_t *bytes, struct census *c)
 {
     struct insn in;
     int ours = insn_decode(&in, bytes, 15, code32);
@@ -121,7 +122,8 @@ static void compare(const struct decoders *d, bool code32, unsigned map, unsigne
 }
 
 /* Prefixes, escape, opcode, and a tail whose ModRM has the form `form` (0..31: /digit and mod). */
-static void make_bytes(uint8_t *bytes, unsigned set, unsigned map, unsigned opcode, unsigned form, uint64_t *rng)
+static void make_bytes(uint8_t *bytes, unsigned set, unsigned map, unsigned opcode, unsigned form,
+                       uint64_t *rng)
 {
     static const uint8_t escape[4][2] = {{0}, {0x0f}, {0x0f, 0x38}, {0x0f, 0x3a}};
     static const uint8_t escape_len[4] = {0, 1, 2, 2};

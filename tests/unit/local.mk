@@ -38,6 +38,13 @@ UNIT_TESTS += %reldir%/bt_decode_agree
 %canon_reldir%_bt_decode_agree_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_bt_decode_agree_LDADD = $(MON_LIBS)
 
+UNIT_TESTS += %reldir%/bt_insn
+%canon_reldir%_bt_insn_SOURCES = %reldir%/bt_insn.c
+%canon_reldir%_bt_insn_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_bt_insn_CFLAGS = $(unit_cflags)
+%canon_reldir%_bt_insn_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_bt_insn_LDADD = $(MON_LIBS)
+
 UNIT_TESTS += %reldir%/cpu_control
 %canon_reldir%_cpu_control_SOURCES = %reldir%/cpu_control.c tests/fake/fpnative.h tests/fake/fpnative.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
 %canon_reldir%_cpu_control_CPPFLAGS = $(unit_cppflags)

@@ -64,7 +64,8 @@ tables_load:
         lldt %ax
         ret
 
-/* void user_run(const struct cpu_state *): to user mode; returns after a trap, its frame in `trapped`.  ORDER cpu_state */
+/* void user_run(const struct cpu_state *): to user mode; returns after a trap, its frame in `trapped`.
+ * ORDER cpu_state */
         .globl user_run
 user_run:
         movl 4(%esp), %eax

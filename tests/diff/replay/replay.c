@@ -10,8 +10,7 @@
  * direct execution, the shadow page tables and the delivery of exceptions are
  * measured against the CPU, in every mode that btvmm can be started in.
  *
- * A sequence's way out, a far jump to the host's 64-bit selector, is a HLT
- * here.  Kernel addresses are present pages here and were not there when
+ * Kernel addresses are present pages here and were not there when
  * the record was made: that bit of the error code is not compared for them.
  */
 #include "tests/diff/model.h"
@@ -210,9 +209,10 @@ static bool fault_differs(const struct replay *r, uint32_t cr2)
         ignore |= PFERR_P;
     if (r->vec != VEC_PF)
         ignore = 0;
-    return differs(r, "vector", r->vec, trapped.vec) || differs(r, "error", r->err & ~ignore, trapped.err & ~ignore) ||
-           (r->vec == VEC_PF && differs(r, "cr2", r->cr2, cr2)) || differs(r, "eip", r->end.eip, trapped.eip) ||
-           differs(r, "cs", r->end.sel[1], trapped.cs);
+    return differs(r, "vector", r->vec, trapped.vec) ||
+           differs(r, "error", r->err & ~ignore, trapped.err & ~ignore) ||
+           (r->vec == VEC_PF && differs(r, "cr2", r->cr2, cr2)) ||
+           differs(r, "eip", r->end.eip, trapped.eip) || differs(r, "cs", r->end.sel[1], trapped.cs);
 }
 
 static bool registers_differ(const struct replay *r)
@@ -225,8 +225,10 @@ static bool registers_differ(const struct replay *r)
     for (unsigned i = 0; i < 8; i++)
         bad |= differs(r, names[i], r->end.gpr[i], got[i]);
     bad |= differs(r, "eflags", r->end.eflags & r->eflags_mask, f->eflags & r->eflags_mask);
-    return bad | differs(r, "es", r->end.sel[0], (uint16_t)f->es) | differs(r, "ss", r->end.sel[2], (uint16_t)f->ss) |
-           differs(r, "ds", r->end.sel[3], (uint16_t)f->ds) | differs(r, "fs", r->end.sel[4], (uint16_t)f->fs) |
+    return bad | differs(r, "es", r->end.sel[0], (uint16_t)f->es) |
+           differs(r, "ss", r->end.sel[2], (uint16_t)f->ss) |
+           differs(r, "ds", r->end.sel[3], (uint16_t)f->ds) |
+           differs(r, "fs", r->end.sel[4], (uint16_t)f->fs) |
            differs(r, "gs", r->end.sel[5], (uint16_t)f->gs);
 }
 
@@ -238,7 +240,8 @@ static bool fx_differs(const struct replay *r)
                differs(r, "mxcsr", get32(want + 24), get32(fx + 24));
 
     for (unsigned i = 32; i < 160; i += 16)
-        bad |= differs(r, "st", get32(want + i), get32(fx + i)) | differs(r, "st", get32(want + i + 4), get32(fx + i + 4)) |
+        bad |= differs(r, "st", get32(want + i), get32(fx + i)) |
+               differs(r, "st", get32(want + i + 4), get32(fx + i + 4)) |
                differs(r, "st", get16(want + i + 8), get16(fx + i + 8));
     for (unsigned i = 160; i < 288; i += 4)
         bad |= differs(r, "xmm", get32(want + i), get32(fx + i));
@@ -250,14 +253,13 @@ static void run_one(const struct replay *r)
     uint32_t cr2;
     bool bad;
 
-    if (r->kind == OUT_FAULT && r->vec == VEC_PF && (r->err & (PFERR_I | PFERR_P)) == (PFERR_I | PFERR_P) && !have_nx) {
+    if (r->kind == OUT_FAULT && r->vec == VEC_PF && (r->err & (PFERR_I | PFERR_P)) == (PFERR_I | PFERR_P) &&
+        !have_nx) {
         skipped++;
         return;
     }
     uint32_t end = r->img.place + r->img.code_len;
     image_memory(&r->img, &mem);
-    if (end + (r->img.code16 ? 8 : 7) <= CODE_SIZE)
-        mem.code[end] = 0xf4;
     __asm__ volatile("fxrstor %0" : : "m"(r->init.fx)); /* always: an exception may be pending from before */
     user_run(&r->init);
     if (r->fp)

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Looking through a page of user code before it may run directly.
+ *
+ * Direct execution has the host's descriptor tables under it: a selector that user code reads from a register is
+ * ours, not the guest's, and one that it loads by itself may have another meaning or none. LSL and its kin,
+ * SGDT, SIDT, SLDT, STR and SMSW look at the host's tables, and where the host can't trap CPUID, that shows the host's
+ * processor (SDM vol. 3A 2.8, 5.10; the classic list of what makes this architecture hard to virtualize). A page that
+ * holds such an instruction is left to the translator, which shows the guest's own values.
+ *
+ * The bytes of these opcodes occur on most pages as parts of other instructions, so each candidate is looked at
+ * from before: instructions are decoded from every one of 15 neighbouring places 64 bytes ahead, and the candidate is
+ * real if two of these streams come upon it as an opcode. One of the places must be where an instruction begins, if
+ * the bytes there are code, and streams that start inside an instruction soon fall in step with it: of Debian's libc and
+ * busybox one page in 15 is found, which is about twice as many as truly hold one. Near the page's start
+ * every place down to its first byte is tried. What remains unseen is an instruction
+ * right behind data, or code that jumps into the middle of its own instructions: it sees the host's selectors.
+ */
+#include "cpu/interp.h"
+#include "shadowmmu/mmu_priv.h"
+
+#define INSN_MAX 15u
+#define LEAD 64u  /* how far before a candidate decoding begins */
+#define QUORUM 2u /* how many of 15 streams make a candidate real */
+#define SPAN (LEAD + INSN_MAX + 1)
+
+/* The second byte of a sensitive instruction behind 0F. */
+static bool second_sensitive(uint8_t b, bool cpuid)
+{
+    switch (b) {
+    case 0x00: case 0x01: case 0x02: case 0x03: /* SLDT STR VERR VERW; SGDT SIDT SMSW; LAR; LSL */
+    case 0xa0: case 0xa1: case 0xa8: case 0xa9: /* PUSH and POP of FS and GS */
+    case 0xb2: case 0xb4: case 0xb5:            /* LSS LFS LGS */
+        return true;
+    case 0xa2:
+        return cpuid;
+    default:
+        return false;
+    }
+}
+
+/* The instruction decoded with its opcode at the candidate: is it one of them, or just cut off or undefined? */
+static bool insn_sensitive(const struct insn *in, int len)
+{
+    if (len <= 0)
+        return len == 0; /* its rest is on a page that can't be seen: assume the worst */
+    if (in->map == 0)    /* MOV from and to segment registers */
+        return (in->opcode == 0x8c || in->opcode == 0x8e) && (in->modrm >> 3 & 7) <= SEG_GS;
+    if (in->map != 1)
+        return false;
+    if (in->opcode == 0x01) /* with mod 3, only SMSW; the others don't exist or are XGETBV and the like */
+        return in->mem ? (in->modrm >> 3 & 7) <= 1 || (in->modrm >> 3 & 7) == 4 : (in->modrm >> 3 & 7) == 4;
+    return true;
+}
+
+/* Do enough streams of instructions that begin before place i of the page have a sensitive opcode there? */
+static bool candidate_real(const uint8_t *page, const uint8_t *next, unsigned i)
+{
+    unsigned first = i > LEAD ? i - LEAD : 0, at = i - first;
+    unsigned starts = at + 1 < INSN_MAX ? at + 1 : INSN_MAX, need = at >= LEAD / 2 ? QUORUM : 1, hits = 0;
+    unsigned avail = (unsigned)min_u64(SPAN, PAGE_SIZE - first);
+    uint8_t buf[SPAN + INSN_MAX], streams[SPAN + INSN_MAX] = {0}; /* how many come to each place */
+    struct insn in;
+
+    memcpy(buf, page + first, avail);
+    if (next && avail < SPAN) {
+        memcpy(buf + avail, next, SPAN - avail);
+        avail = SPAN;
+    }
+    memset(streams, 1, starts);
+    for (unsigned p = 0; p <= at; p++) {
+        int len;
+
+        if (!streams[p])
+            continue;
+        len = insn_decode(&in, buf + p, avail - p, true);
+        if (p + in.prefix_len == at && !in.vex && insn_sensitive(&in, len))
+            hits += streams[p];
+        if (len > 0)
+            streams[p + (unsigned)len] = (uint8_t)(streams[p + (unsigned)len] + streams[p]);
+    }
+    return hits >= need;
+}
+
+bool scan_sensitive(const uint8_t *page, const uint8_t *next, bool cpuid)
+{
+    for (unsigned i = 0; i < PAGE_SIZE; i++) {
+        uint8_t b = page[i];
+        bool last = i == PAGE_SIZE - 1;
+
+        if (likely(b != 0x0f && (b & 0xfd) != 0x8c))
+            continue;
+        if (b == 0x0f && !(last && !next) && !second_sensitive(last ? *next : page[i + 1], cpuid))
+            continue;
+        if (candidate_real(page, next, i))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* See the header. */
+#include "tests/fake/world_bt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/undo.h"
+#include "cpu/exception.h"
+#include "cpu/fpnative.h"
+#include "cpu/interp.h"
+#include "cpu/io.h"
+
+#define ARENA_SIZE (40u << 20)
+
+struct fake_bt fake_bt;
+
+void bug_at(const char *file, int line, const char *what)
+{
+    fprintf(stderr, "%s:%d: BUG: %s\n", file, line, what);
+    abort();
+}
+
+/* ----------------------------------------------------------------- memory */
+
+static uint8_t *page_at(struct vcpu *v, gla_t gla, unsigned access)
+{
+    if (v == &fake_bt.emu && gla >= WIN_DATA && gla < WIN_DATA + WIN_DATA_SIZE)
+        return fake_bt.window + (gla - WIN_DATA);
+    if (v == &fake_bt.emu && gla >= WIN_TC && gla < WIN_TC_END)
+        return access & GMEM_WRITE ? NULL : fake_bt.tc + (gla - WIN_TC);
+    if (gla >= FAKE_BT_RAM || fake_bt.map[gla >> PAGE_SHIFT] == NO_GPN)
+        return NULL;
+    if (v == &fake_bt.emu && (fake_bt.hidden[gla >> PAGE_SHIFT] ||
+                              ((access & GMEM_WRITE) && fake_bt.traced[fake_bt.map[gla >> PAGE_SHIFT]])))
+        return NULL;
+    return fake_bt.vm.ram + gpn_to_gpa(fake_bt.map[gla >> PAGE_SHIFT]) + page_offset(gla);
+}
+
+static bool reachable(struct vcpu *v, gla_t gla, unsigned len, unsigned access, struct fault *f)
+{
+    for (gla_t at = gla; at - gla < len; at = (at | PAGE_MASK) + 1)
+        if (!page_at(v, at, access)) {
+            *f = (struct fault){VEC_PF, true, (access & GMEM_WRITE ? PFERR_W : 0) | (access & GMEM_USER ? PFERR_U : 0), at};
+            return false;
+        }
+    return true;
+}
+
+static unsigned piece(gla_t gla, unsigned len)
+{
+    return PAGE_SIZE - page_offset(gla) < len ? PAGE_SIZE - page_offset(gla) : len;
+}
+
+bool gmem_read(struct vcpu *v, gla_t gla, void *buf, unsigned len, unsigned access, struct fault *f)
+{
+    uint8_t *p = buf;
+
+    if (!reachable(v, gla, len, access, f))
+        return false;
+    for (unsigned n; len; len -= n, gla += n, p += n) {
+        n = piece(gla, len);
+        memcpy(p, page_at(v, gla, access), n);
+    }
+    return true;
+}
+
+bool gmem_write(struct vcpu *v, gla_t gla, const void *buf, unsigned len, unsigned access, struct fault *f)
+{
+    const uint8_t *p = buf;
+
+    access |= GMEM_WRITE;
+    if (!reachable(v, gla, len, access, f))
+        return false;
+    for (unsigned n; len; len -= n, gla += n, p += n) {
+        uint8_t *to = page_at(v, gla, access);
+        n = piece(gla, len);
+        if (v != &fake_bt.emu && fake_bt.vm.undo)
+            undo_note(fake_bt.vm.undo, to, n);
+        memcpy(to, p, n);
+        if (v != &fake_bt.emu && !fake_bt.vm.undo && fake_bt.traced[fake_bt.map[gla >> PAGE_SHIFT]])
+            bt_code_written(&fake_bt.vm, (gpa_t)(to - fake_bt.vm.ram), n);
+    }
+    return true;
+}
+
+bool gmem_probe(struct vcpu *v, gla_t gla, unsigned len, unsigned access, struct fault *f)
+{
+    return reachable(v, gla, len, access, f);
+}
+
+void gmem_cr3_loaded(struct vcpu *v)
+{
+    (void)v;
+    fake_bt.gens.user++;
+}
+void gmem_mode_changed(struct vcpu *v, uint32_t old_cr0, uint32_t old_cr4, uint64_t old_efer)
+{
+    (void)v, (void)old_cr0, (void)old_cr4, (void)old_efer;
+    fake_bt.gens.user++;
+    fake_bt.gens.global++;
+}
+void gmem_invlpg(struct vcpu *v, gla_t gla)
+{
+    (void)v, (void)gla;
+    fake_bt.gens.user++;
+    fake_bt.gens.global++;
+}
+bool gmem_load_pdptes(struct vcpu *v, uint32_t cr3, uint32_t cr4, uint64_t efer)
+{
+    (void)v, (void)cr3, (void)cr4, (void)efer;
+    return true;
+}
+
+enum phys_kind phys_kind(const struct vm *vm, gpa_t gpa) { return gpa < vm->ram_size ? PHYS_RAM : PHYS_MMIO; }
+
+bool mmu_peek(struct vcpu *v, gla_t gla, struct walk *w)
+{
+    (void)v;
+    if (gla >= FAKE_BT_RAM || fake_bt.map[gla >> PAGE_SHIFT] == NO_GPN)
+        return false;
+    *w = (struct walk){gpn_to_gpa(fake_bt.map[gla >> PAGE_SHIFT]) + page_offset(gla), PAGE_SIZE, true, true, false,
+                       false, true};
+    return true;
+}
+
+bool mmu_walk(struct vcpu *v, gla_t gla, unsigned access, struct walk *w, struct fault *f)
+{
+    if (mmu_peek(v, gla, w))
+        return true;
+    *f = (struct fault){VEC_PF, true, access & GMEM_USER ? PFERR_U : 0, gla};
+    return false;
+}
+
+enum fill_result mmu_fill(struct vcpu *v, unsigned view, gla_t gla, unsigned access, struct fault *f)
+{
+    struct walk w;
+
+    (void)view;
+    fake_bt.fills++;
+    if (!mmu_walk(v, gla, access, &w, f))
+        return FILL_TRUE;
+    if ((access & GMEM_WRITE) && fake_bt.traced[gpa_to_gpn(w.gpa)])
+        return FILL_TRACED;
+    fake_bt.hidden[gla >> PAGE_SHIFT] = false;
+    return FILL_MAPPED;
+}
+
+void mmu_prefill(struct vcpu *v, unsigned view, gla_t gla) { (void)v, (void)view, (void)gla; }
+gla_t mmu_user_limit(struct vcpu *v)
+{
+    (void)v;
+    return WIN_BASE;
+}
+void mmu_trace(struct vm *vm, gpn_t gpn)
+{
+    (void)vm;
+    fake_bt.traces += !fake_bt.traced[gpn];
+    fake_bt.traced[gpn] = true;
+}
+void mmu_untrace(struct vm *vm, gpn_t gpn)
+{
+    (void)vm;
+    fake_bt.untraces += fake_bt.traced[gpn];
+    fake_bt.traced[gpn] = false;
+}
+bool mmu_traced(const struct vm *vm, gpn_t gpn)
+{
+    (void)vm;
+    return fake_bt.traced[gpn];
+}
+const struct mmu_gens *mmu_gens(const struct vm *vm)
+{
+    (void)vm;
+    return &fake_bt.gens;
+}
+
+/* ------------------------------------------------------------ world and I/O */
+
+uint8_t *world_tc_rw(struct vm *vm)
+{
+    (void)vm;
+    return fake_bt.tc;
+}
+void *world_win_data(struct vm *vm)
+{
+    (void)vm;
+    return fake_bt.window;
+}
+unsigned world_callout_seq(struct vm *vm, uint8_t out[8])
+{
+    (void)vm;
+    memcpy(out, "\xea\x00\x00\xc4\xff\x33\x00", 7); /* ljmp $0x33, $WIN_STUBS */
+    return 7;
+}
+void world_fence_begin(struct vm *vm) { (void)vm; }
+void world_fence_end(struct vm *vm) { (void)vm; }
+gla_t world_min_gla(struct vm *vm)
+{
+    (void)vm;
+    return 0;
+}
+unsigned world_direct_views(struct vm *vm)
+{
+    (void)vm;
+    return 0;
+}
+
+bool world_seg_sync(struct vcpu *v, gla_t user_limit, bool gs_to_fs)
+{
+    struct vcpu *emu = &fake_bt.emu;
+
+    for (unsigned s = 0; s < SEG_COUNT; s++) {
+        emu->seg[s] = v->seg[s == SEG_FS && gs_to_fs ? SEG_GS : s];
+        emu->seg[s].attr |= SEG_ATTR_DPL;
+        if (emu->seg[s].attr & SEG_ATTR_P && emu->seg[s].limit > user_limit - 1 - emu->seg[s].base)
+            emu->seg[s].limit = user_limit - 1 - emu->seg[s].base;
+    }
+    emu->seg[SEG_GS] = (struct seg){0x33, SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_RW | SEG_ATTR_A | SEG_ATTR_DB | SEG_ATTR_DPL,
+                                    WIN_DATA, WIN_DATA_SIZE - 1};
+    emu->seg[SEG_CS] = (struct seg){0x2b, SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_CODE | SEG_ATTR_A | SEG_ATTR_DB |
+                                    SEG_ATTR_DPL, 0, 0xffffffffu};
+    v->hsel_dirty = 0;
+    return true;
+}
+
+/* One step of the emulated CPU; false: v->exit is filled. */
+static bool emu_step(struct vcpu *v, struct vcpu *emu)
+{
+    const uint8_t *code = emu->eip >= WIN_TC && emu->eip < WIN_TC_END ? fake_bt.tc + (emu->eip - WIN_TC) : NULL;
+    struct fault f;
+
+    ASSERT(code);
+    if (fake_bt.attention_in && --fake_bt.attention_in == 0) {
+        v->attention = 1;
+        v->exit = (struct exit){.kind = EXIT_ATTENTION, .tca = emu->eip};
+        return false;
+    }
+    if (!memcmp(code, "\xea\x00\x00\xc4\xff\x33\x00", 7)) {
+        v->exit = (struct exit){.kind = EXIT_CALLOUT, .arg = get32(fake_bt.window)};
+        return false;
+    }
+    if (*code == 0xcc) {
+        v->exit = (struct exit){.kind = EXIT_FAULT, .tca = emu->eip, .vec = VEC_BP};
+        return false;
+    }
+    if (fake_bt.on_step)
+        fake_bt.on_step(emu);
+    fake_bt.steps++;
+    switch (interp_step(emu, &f)) {
+    case INTERP_OK:
+        return true;
+    case INTERP_FAULT:
+        v->exit = (struct exit){.kind = EXIT_FAULT, .tca = emu->eip, .vec = f.vec, .err = f.err, .cr2 = f.cr2};
+        return false;
+    default:
+        BUG("translated code halted");
+    }
+}
+
+void world_enter(struct vcpu *v, tca_t tca)
+{
+    struct vcpu *emu = &fake_bt.emu;
+
+    v->exit = (struct exit){.kind = EXIT_NONE};
+    if (v->attention)
+        return;
+    fake_bt.enters++;
+    memcpy(emu->gpr, v->gpr, sizeof emu->gpr);
+    emu->eip = tca;
+    emu->eflags = (v->hflags & EFLAGS_LIVE) | EFLAGS_IF | EFLAGS_FIXED;
+    emu->cpl = 3;
+    while (emu_step(v, emu))
+        ;
+    memcpy(v->gpr, emu->gpr, sizeof v->gpr);
+    v->hflags = emu->eflags;
+}
+
+uint32_t io_in(struct vcpu *v, uint16_t port, unsigned size)
+{
+    (void)v, (void)size;
+    return port;
+}
+void io_out(struct vcpu *v, uint16_t port, uint32_t value, unsigned size) { (void)v, (void)port, (void)value, (void)size; }
+uint64_t io_rdtsc(void) { return fake_bt.tsc; }
+void io_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    (void)leaf, (void)subleaf;
+    memset(out, 0, 16);
+}
+int fpnative_run(struct vcpu *v, const struct insn *in, const uint8_t *bytes, void *mem, unsigned memlen)
+{
+    (void)v, (void)in, (void)bytes, (void)mem, (void)memlen;
+    return 0;
+}
+
+/* ------------------------------------------------------------------ set-up */
+
+void fake_bt_vcpu(unsigned cpl)
+{
+    struct vcpu *v = &fake_bt.vcpu;
+    uint16_t dpl = (uint16_t)(cpl << 5);
+
+    memset(v, 0, sizeof *v);
+    v->vm = &fake_bt.vm;
+    v->cpuid = cpuid_model_find("btvmm32");
+    vcpu_reset(v);
+    v->cr0 = CR0_PE | CR0_ET | CR0_NE;
+    v->cr4 = CR4_OSFXSR;
+    v->cpl = (uint8_t)cpl;
+    v->eflags = EFLAGS_FIXED;
+    for (unsigned s = 0; s < SEG_COUNT; s++)
+        v->seg[s] = (struct seg){(uint16_t)(8 * (s + 1) | cpl), SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_RW | SEG_ATTR_A |
+                                 SEG_ATTR_DB | SEG_ATTR_G | dpl, 0, 0xffffffffu};
+    v->seg[SEG_CS].attr |= SEG_ATTR_CODE;
+    if (cpl == 3)
+        v->seg[SEG_FS] = (struct seg){0};
+    v->gpr[REG_ESP] = 0x80000;
+    v->hsel_dirty = 0x3f;
+}
+
+struct vm *fake_bt_new(const struct bt_options *opt)
+{
+    struct vm *vm = &fake_bt.vm;
+
+    memset(&fake_bt, 0, sizeof fake_bt);
+    vm->ram = calloc(1, FAKE_BT_RAM);
+    vm->ram_size = FAKE_BT_RAM;
+    vm->stats = calloc(1, sizeof *vm->stats);
+    vm->trace = calloc(1, sizeof *vm->trace);
+    vm->cross = calloc(1, sizeof *vm->cross);
+    vm->vcpu = &fake_bt.vcpu;
+    if (opt)
+        vm->cross->config.bt = *opt;
+    for (unsigned i = 0; i < FAKE_BT_PAGES; i++)
+        fake_bt.map[i] = i;
+    arena_init(&vm->arena, malloc(ARENA_SIZE), ARENA_SIZE);
+    fake_bt_vcpu(0);
+    fake_bt.emu = fake_bt.vcpu;
+    bt_init(vm);
+    return vm;
+}
+
+void fake_bt_code(uint32_t gla, const void *bytes, unsigned len)
+{
+    for (unsigned i = 0; i < len; i++)
+        *page_at(&fake_bt.vcpu, gla + i, GMEM_READ) = ((const uint8_t *)bytes)[i];
+    fake_bt.vcpu.eip = gla;
+}
+
+/* ------------------------------------------------------------- consistency */
+
+static void check_exit(struct bt *bt, const struct tu *t, unsigned x)
+{
+    const struct tu_exit *e = &t->exit[x];
+    tca_t goes = e->site + 4 + get32(tc_hva(bt, e->site));
+    uint32_t self = tu_number(bt, t) << 1 | x, links = 0;
+
+    ASSERT(e->site >= t->tca && e->site + 4 <= t->tca + t->tc_len);
+    ASSERT(e->stub >= t->tca && e->stub < t->tca + t->tc_len);
+    if (!e->to) {
+        ASSERT(goes == e->stub);
+        return;
+    }
+    struct tu *to = &bt->tu[e->to];
+    ASSERT(to->live && to->eip == e->target && to->mode == t->mode && !to->nochain && e->chainable);
+    ASSERT(goes == to->tca);
+    for (uint32_t in = to->in, n = 0; in; in = bt->tu[in >> 1].exit[in & 1].next_in) {
+        ASSERT(++n < 3 * TU_MAX);
+        ASSERT(bt->tu[in >> 1].live && bt->tu[in >> 1].exit[in & 1].to == e->to);
+        links += in == self;
+    }
+    ASSERT(links == 1);
+}
+
+static void check_pages(struct bt *bt)
+{
+    for (uint32_t p = 0; p < bt->npages; p++) {
+        uint32_t n = 0;
+
+        for (uint32_t l = bt->page_tus[p]; l; l = bt->tu[l >> 1].page_next[l & 1]) {
+            ASSERT(l >> 1 < bt->ntus && bt->tu[l >> 1].live && bt->tu[l >> 1].gpn[l & 1] == p && ++n < 2 * TU_MAX);
+            ASSERT(fake_bt.traced[p]);
+        }
+    }
+}
+
+static void check_tables(struct bt *bt)
+{
+    for (unsigned user = 0; user < 2; user++) {
+        for (unsigned i = 0; i < L2_SIZE; i++) {
+            const struct lookup_entry *l = &bt->wd->l2[user][i];
+            const struct tu *t = tu_at(bt, l->tca);
+
+            ASSERT(l->tca == bt->l2_stub[user] ? l2_index(l->eip) != i || l->eip == 0xffffffffu
+                                               : t && t->live && t->tca == l->tca && t->eip == l->eip &&
+                                                 mode_user(t->mode) == user && l2_index(l->eip) == i);
+            /* No entry for ~0 may look like a hit. */
+            ASSERT(l->tca != bt->l2_stub[user] || l->eip != 0xffffffffu || l2_index(0xffffffffu) != i);
+        }
+        for (unsigned i = 0; i < L1_SIZE; i++) {
+            tca_t pad = bt->wd->l1[user][i];
+            const struct tu *t = tu_at(bt, pad);
+
+            ASSERT(pad == bt->l1_miss[user] || (t && t->live && t->pad == pad && (t->pad_eip & 0xff) == i));
+        }
+    }
+}
+
+void fake_bt_consistent(void)
+{
+    struct bt *bt = fake_bt.vm.bt;
+    uint32_t live = 0, hashed = 0;
+
+    for (uint32_t i = 1; i < bt->ntus; i++) {
+        struct tu *t = &bt->tu[i];
+
+        ASSERT(i == 1 || t->tca == bt->tu[i - 1].tca + bt->tu[i - 1].tc_len);
+        for (tca_t a = t->tca; a < t->tca + t->tc_len; a += 7)
+            ASSERT(tu_at(bt, a) == t);
+        live += t->live;
+        if (!t->live)
+            continue;
+        for (unsigned x = 0; x < t->nexits; x++)
+            check_exit(bt, t, x);
+        ASSERT(fake_bt.traced[t->gpn[0]] && (t->gpn[1] == NO_GPN || fake_bt.traced[t->gpn[1]]));
+    }
+    for (uint32_t h = 0; h < HASH_SIZE; h++)
+        for (uint32_t i = bt->hash[h]; i; i = bt->tu[i].hash_next) {
+            ASSERT(i < bt->ntus && bt->tu[i].live);
+            ASSERT(++hashed <= live);
+        }
+    ASSERT(hashed == live && live == fake_bt.vm.stats->tu_live);
+    check_pages(bt);
+    check_tables(bt);
+}
