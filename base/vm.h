@@ -49,6 +49,7 @@ struct vm {
     struct direct *direct;
     struct undo *undo; /* not NULL: guest memory writes are on trial (base/undo.h) */
     struct arena arena;
+    uint64_t start_tsc; /* host TSC when the VM started */
     enum vm_stop_kind stop;
     int stop_code;
     char stop_msg[256];

@@ -23,6 +23,9 @@ bool bt_can_run(const struct vcpu *v);
  */
 void bt_run(struct vcpu *v);
 
+/* Shall bt_run() come back whenever user mode is entered, even if it began there? */
+void bt_return_at_user(struct vm *vm, bool on);
+
 /* Tell translated code whether an interrupt waits for IF. */
 void bt_set_irq_pending(struct vm *vm, bool pending);
 

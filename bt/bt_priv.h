@@ -28,7 +28,7 @@
 #define MODE_CPL 3u          /* bits 0-1 */
 #define MODE_NOFPU BIT(2)    /* CR0.TS or EM: FPU instructions are interpreted */
 #define MODE_NOSSE BIT(3)    /* CR4.OSFXSR clear */
-#define MODE_NOXSAVE BIT(4)  /* CR4.OSXSAVE clear, or XCR0 not the host's: XSAVE and kin are interpreted */
+#define MODE_NOXSAVE BIT(4)  /* CR4.OSXSAVE clear, or a host that can't do MODE_XMASK: XSAVE and kin are interpreted */
 #define MODE_NOAVX BIT(11)   /* AVX not enabled in CR4 and XCR0 */
 #define MODE_NOAVX512 BIT(12)
 #define MODE_SS16 BIT(5)     /* 16-bit stack: stack-relative sequences are interpreted */
@@ -36,6 +36,7 @@
 #define MODE_ODDFLAGS BIT(7) /* IOPL, NT or AC set: PUSHF/POPF/CLI/STI are interpreted */
 #define MODE_NOTSC BIT(8)    /* RDTSC is interpreted */
 #define MODE_GSBIAS BIT(10)  /* ... with its base lowered by GS_BIAS, see emit_biased() */
+#define MODE_XMASK BIT(13)   /* the host's XCR0 has components that the guest's has not: XSAVE and kin get a mask */
 #define MODE_ODDCS BIT(9)    /* CS not flat: base and limit are part of the key */
 
 #define GS_BIAS 0x100000u
@@ -128,12 +129,20 @@ struct fetch_entry {
 };
 #define FETCH_ENTRIES 256u
 
+/* Why translated code came back.  ORDER EXIT_REASON in base/stats.def */
+enum exit_reason {
+    REASON_CHAIN, REASON_LOOKUP, REASON_INTERP, REASON_SEGMENT, REASON_GATE, REASON_HIDDEN, REASON_TRUE,
+    REASON_EMULATED, REASON_OTHER, REASON_COUNT
+};
+
 struct check;
 
 struct bt {
     struct bt_decoder decoder;
     struct bt_options opt;
+    bool return_at_user;
     uint64_t host_xcr0;
+    bool host_bmi2;
     struct windata *wd;
     uint8_t *tc_rw;
     tca_t tc_start, tc_next, tc_limit; /* after the fixed stubs */
@@ -166,6 +175,8 @@ struct bt {
     uint32_t recent[64], nrecent; /* eips of TUs entered from the monitor */
     uint32_t seg_state;      /* what world_seg_sync() was last called for */
     gla_t seg_limit;
+    bool profile;            /* count cycles */
+    enum exit_reason reason; /* of the exit being handled */
     bool prefill;            /* a true page fault was delivered: */
     gla_t prefill_gla;       /*   at this address */
     uint32_t prefill_eip;    /*   by this instruction; when it runs again its page is likely there */

@@ -21,7 +21,7 @@ enum insn_class {
 /* Which state an instruction needs to run as IDENT. */
 #define NEED_FPU 1   /* #NM under CR0.TS/EM */
 #define NEED_SSE 2   /* #UD without CR4.OSFXSR */
-#define NEED_XSAVE 4 /* XSAVE and kin: the guest's XCR0 must be the host's */
+#define NEED_XSAVE 4 /* XSAVE and kin: #UD without CR4.OSXSAVE, and they go by the host's XCR0 */
 #define NEED_AVX 8   /* #UD without CR4.OSXSAVE and XCR0's AVX bits */
 #define NEED_AVX512 16
 

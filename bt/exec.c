@@ -35,6 +35,18 @@ static uint64_t host_xcr0(void)
     return (uint64_t)hi << 32 | lo;
 }
 
+/* PEXT and PDEP, which mask a register without touching flags. */
+static bool host_has_bmi2(void)
+{
+    uint32_t out[4];
+
+    io_host_cpuid(0, 0, out);
+    if (out[0] < 7)
+        return false;
+    io_host_cpuid(7, 0, out);
+    return out[1] & BIT(8);
+}
+
 void bt_init(struct vm *vm)
 {
     struct bt *bt = arena_alloc(&vm->arena, sizeof *bt, 64);
@@ -43,9 +55,11 @@ void bt_init(struct vm *vm)
     bt->opt = vm->cross->config.bt;
     if (bt->opt.tu_insns < 1 || bt->opt.tu_insns > TU_MAX_INSNS)
         bt->opt.tu_insns = TU_MAX_INSNS;
+    bt->profile = vm->cross->config.profile;
     bt->host_xcr0 = host_xcr0();
     bt->wd = world_win_data(vm);
     memset(bt->wd, 0, sizeof *bt->wd);
+    bt->host_bmi2 = host_has_bmi2();
     world_fence_begin(vm);
     bt_decoder_init(&bt->decoder);
     world_fence_end(vm);
@@ -71,6 +85,11 @@ bool bt_can_run(const struct vcpu *v)
 {
     return vcpu_protected(v) && vcpu_code32(v) && !(v->eflags & EFLAGS_TF) && !(v->dr[7] & 0xff) &&
            !v->shadow && !v->halted;
+}
+
+void bt_return_at_user(struct vm *vm, bool on)
+{
+    vm->bt->return_at_user = on;
 }
 
 void bt_set_irq_pending(struct vm *vm, bool pending)
@@ -208,6 +227,7 @@ static enum next next_tu(struct vcpu *v, tca_t *tca)
     }
     mode = bt_mode(v);
     take_context(v, mode);
+    bt->wd->xcr0 = (uint32_t)v->xcr0;
     t = take_segments(v, mode) ? find_or_make(v, mode, &f) : NULL;
     if (t) {
         chain_pending(v, t);
@@ -265,10 +285,12 @@ static enum next go_on(struct vcpu *v, struct tu *t, unsigned n, uint32_t flushe
 static enum next interpret(struct vcpu *v, struct tu *t, unsigned n, tca_t *tca)
 {
     uint32_t flushes = v->vm->bt->flush_count;
+    uint64_t t0 = v->vm->bt->profile ? io_rdtsc() : 0;
+    enum interp_result result = interp_run_one(v);
 
-    if (interp_run_one(v) != INTERP_OK)
-        return NEXT_RETURN;
-    return go_on(v, t, n, flushes, tca);
+    if (v->vm->bt->profile)
+        v->vm->stats->cycles_interp += io_rdtsc() - t0;
+    return result == INTERP_OK ? go_on(v, t, n, flushes, tca) : NEXT_RETURN;
 }
 
 /* MOV or POP to ES, DS, FS or GS. */
@@ -312,17 +334,20 @@ static enum next take_callout(struct vcpu *v, tca_t *tca)
     bt_flags_in(v, bt);
     switch (arg & 15) {
     case CO_EXIT:
+        bt->reason = REASON_CHAIN;
         ASSERT(no < bt->ntus && sub < t->nexits);
         v->eip = t->exit[sub].target;
         check_compare(v, CHECK_WHOLE_TU); /* t may be the TU of a landing pad behind the one that was checked */
         bt->chain_from = no << 1 | sub;
         return NEXT_LOOKUP;
     case CO_LOOKUP:
+        bt->reason = REASON_LOOKUP;
         v->eip = bt->wd->target_eip;
         check_compare(v, CHECK_WHOLE_TU);
         v->vm->stats->lookup_misses++;
         return NEXT_LOOKUP;
     case CO_INTERP:
+        bt->reason = REASON_INTERP;
         ASSERT(no < bt->ntus && sub < t->ninsns);
         v->eip = t->eip + t->insn_off[sub];
         TRACE_EV(v->vm->trace, callout, v->eip, CO_INTERP, arg);
@@ -331,6 +356,7 @@ static enum next take_callout(struct vcpu *v, tca_t *tca)
     case CO_SEG_LOAD:
     case CO_IRET:
     case CO_INT:
+        bt->reason = (arg & 15) == CO_SEG_LOAD ? REASON_SEGMENT : REASON_GATE;
         ASSERT(no < bt->ntus && SUB_INSN(sub) < t->ninsns);
         v->eip = t->eip + t->insn_off[SUB_INSN(sub)];
         TRACE_EV(v->vm->trace, callout, v->eip, arg & 15, arg);
@@ -367,9 +393,11 @@ static enum next take_page_fault(struct vcpu *v, tca_t *tca)
 
     switch (mmu_fill(v, VIEW_KERNEL, e.cr2, access, &f)) {
     case FILL_MAPPED:
+        v->vm->bt->reason = REASON_HIDDEN;
         *tca = e.tca;
         return NEXT_ENTER;
     case FILL_TRUE:
+        v->vm->bt->reason = REASON_TRUE;
         if (!bt_sync_fault(v, e.tca, &t, &n))
             BUG("page fault outside translated instructions");
         bt_unplant(v->vm->bt);
@@ -380,6 +408,7 @@ static enum next take_page_fault(struct vcpu *v, tca_t *tca)
         vcpu_deliver_fault(v, &f);
         return NEXT_LOOKUP;
     default:
+        v->vm->bt->reason = REASON_EMULATED;
         if (!bt_sync_fault(v, e.tca, &t, &n))
             BUG("page fault outside translated instructions");
         bt_unplant(v->vm->bt);
@@ -415,6 +444,7 @@ static enum next take_fault(struct vcpu *v, tca_t *tca)
     case VEC_SS:
     case VEC_NP:
     case VEC_AC:
+        bt->reason = REASON_EMULATED;
         v->vm->stats->limit_faults++;
         return interpret(v, t, n, tca);
     default:
@@ -427,6 +457,7 @@ static enum next take_exit(struct vcpu *v, tca_t *tca)
 {
     struct stats *s = v->vm->stats;
 
+    v->vm->bt->reason = REASON_OTHER;
     switch (v->exit.kind) {
     case EXIT_CALLOUT:
         return take_callout(v, tca);
@@ -444,12 +475,39 @@ static enum next take_exit(struct vcpu *v, tca_t *tca)
     }
 }
 
+static enum next enter(struct vcpu *v, tca_t *tca)
+{
+    world_enter(v, *tca);
+    TRACE_EV(v->vm->trace, exit, v->exit.kind, v->exit.tca, v->exit.vec);
+    return take_exit(v, tca);
+}
+
+/* The same with cycles counted: in the guest, and in the monitor by reason. */
+static enum next enter_profiled(struct vcpu *v, tca_t *tca)
+{
+    struct stats *s = v->vm->stats;
+    uint64_t *by_reason = &s->exits_chain, t0 = io_rdtsc(), t1;
+    enum next next;
+
+    world_enter(v, *tca);
+    t1 = io_rdtsc();
+    s->cycles_bt += t1 - t0;
+    TRACE_EV(v->vm->trace, exit, v->exit.kind, v->exit.tca, v->exit.vec);
+    next = take_exit(v, tca);
+    by_reason[2 * v->vm->bt->reason]++;
+    by_reason[2 * v->vm->bt->reason + 1] += io_rdtsc() - t1;
+    return next;
+}
+
+_Static_assert(offsetof(struct stats, cycles_other) - offsetof(struct stats, exits_chain) ==
+               (2 * REASON_COUNT - 1) * sizeof(uint64_t), "ORDER EXIT_REASON");
+
 void bt_run(struct vcpu *v)
 {
     struct vm *vm = v->vm;
     struct bt *bt = vm->bt;
     enum next next = NEXT_LOOKUP;
-    unsigned start_cpl = v->cpl;
+    unsigned start_cpl = v->cpl, last_cpl = v->cpl;
     bool entered = false;
     tca_t tca = 0;
 
@@ -458,8 +516,9 @@ void bt_run(struct vcpu *v)
         if (next == NEXT_LOOKUP) {
             if (v->attention || (bt->wd->irq_pending && (v->eflags & EFLAGS_IF)) || !bt_can_run(v))
                 break;
-            if (v->cpl != start_cpl && v->cpl == 3)
+            if (v->cpl == 3 && last_cpl != 3 && (start_cpl != 3 || bt->return_at_user))
                 break;
+            last_cpl = v->cpl;
             if (bt->opt.inject_irq && entered)
                 break;
             entered = true;
@@ -469,9 +528,10 @@ void bt_run(struct vcpu *v)
         }
         vm->stats->world_enters++;
         TRACE_EV(vm->trace, enter, v->eip, tca, v->cpl);
-        world_enter(v, tca);
-        TRACE_EV(vm->trace, exit, v->exit.kind, v->exit.tca, v->exit.vec);
-        next = take_exit(v, &tca);
+        if (bt->profile)
+            next = enter_profiled(v, &tca);
+        else
+            next = enter(v, &tca);
     }
     ASSERT(!bt->nplants || vm->stop);
 }

@@ -16,12 +16,25 @@
  *
  * EFLAGS: the arithmetic flags, DF and ID are the CPU's own; IF is a slot in
  * the data page; the rest (IOPL, NT, AC, ...) only changes in the interpreter.
+ *
+ * Not done: where the host's XCR0 has more components than the guest's, a translated XRSTOR does not refuse an
+ * image whose header names one of these; it leaves them alone.
  */
 #include "base/assert.h"
 #include "bt/bt_priv.h"
 
 #define XCR0_AVX 0x06u
 #define XCR0_AVX512 0xe6u
+
+/* XSAVE and kin act on XCR0 & EDX:EAX, and the real XCR0 may have components that the guest's has not. */
+static uint32_t xsave_mode(const struct vcpu *v)
+{
+    const struct bt *bt = v->vm->bt;
+
+    if (v->xcr0 == bt->host_xcr0)
+        return 0;
+    return bt->host_bmi2 && !(v->xcr0 & ~bt->host_xcr0) && !(v->xcr0 >> 32) ? MODE_XMASK : MODE_NOXSAVE;
+}
 
 uint32_t bt_mode(const struct vcpu *v)
 {
@@ -35,7 +48,7 @@ uint32_t bt_mode(const struct vcpu *v)
     if (!(v->cr4 & CR4_OSXSAVE))
         mode |= MODE_NOXSAVE | MODE_NOAVX | MODE_NOAVX512;
     else
-        mode |= (v->xcr0 != v->vm->bt->host_xcr0 ? MODE_NOXSAVE : 0) |
+        mode |= xsave_mode(v) |
                 ((v->xcr0 & XCR0_AVX) != XCR0_AVX ? MODE_NOAVX : 0) |
                 ((v->xcr0 & XCR0_AVX512) != XCR0_AVX512 ? MODE_NOAVX512 : 0);
     if (!vcpu_stack32(v))

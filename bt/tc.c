@@ -20,6 +20,9 @@
 #include "bt/bt_priv.h"
 #include "bt/emit.h"
 
+/* An EIP that is never looked for at the index of 0xffffffff. */
+#define L2_NO_EIP (l2_index(0xffffffffu) ^ 1)
+
 static unsigned hash_key(uint32_t eip, gpn_t gpn, uint32_t mode)
 {
     uint32_t h = (eip ^ gpn * 0x9e3779b1u) + mode * 0x85ebca6bu;
@@ -86,9 +89,9 @@ static void fill64(void *dst, uint64_t value, size_t n)
 void lookup_flush(struct bt *bt, unsigned user)
 {
     fill64(bt->wd->l1[user], bt->l1_miss[user] * 0x100000001ull, L1_SIZE / 2);
-    /* An EIP of ~0 with the miss stub's address is harmless even if code jumps there. */
+    /* Nothing may hit an empty entry: the miss stub as its target would go round for ever. */
     fill64(bt->wd->l2[user], 0xffffffffu | (uint64_t)bt->l2_stub[user] << 32, L2_SIZE);
-    bt->wd->l2[user][l2_index(0xffffffffu)].eip = 0;
+    bt->wd->l2[user][l2_index(0xffffffffu)].eip = L2_NO_EIP;
 }
 
 void lookup_insert(struct bt *bt, const struct tu *t)
@@ -349,7 +352,7 @@ void tu_kill(struct vm *vm, struct tu *t)
     if (l2->tca == t->tca)
         *l2 = (struct lookup_entry){ 0xffffffffu, bt->l2_stub[user] };
     if (l2_index(t->eip) == l2_index(0xffffffffu) && l2->eip == 0xffffffffu)
-        l2->eip = 0;
+        l2->eip = L2_NO_EIP;
     if (t->pad && bt->wd->l1[user][t->pad_eip & 0xff] == t->pad)
         bt->wd->l1[user][t->pad_eip & 0xff] = bt->l1_miss[user];
     vm->stats->tu_live--;

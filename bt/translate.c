@@ -225,6 +225,49 @@ static void emit_ident(struct tr *r, const struct bt_insn *in, const uint8_t *b)
     r->v->vm->stats->tu_ident_insns++;
 }
 
+/* PEXT (pp 2) or PDEP (pp 3) %eax, %eax, %gs:off. */
+static void emit_bits_eax(struct tr *r, unsigned pp, uint32_t off)
+{
+    emit8(&r->e, 0x65);
+    emit8(&r->e, 0xc4); emit8(&r->e, 0xe2); emit8(&r->e, (uint8_t)(0x78 | pp));
+    emit8(&r->e, 0xf5); emit8(&r->e, MODRM(0, REG_EAX, 5));
+    emit32(&r->e, off);
+}
+
+/* The operand's address needs a register that holds the mask. */
+static bool uses_mask_register(const struct bt_insn *in, const uint8_t *b)
+{
+    unsigned rm = in->modrm & 7, sib = b[in->modrm_off + 1], base = sib & 7, index = sib >> 3 & 7;
+
+    if (in->asz16)
+        return true;
+    if (rm != 4)
+        return rm == REG_EAX || rm == REG_EDX;
+    return base == REG_EAX || base == REG_EDX || index == REG_EAX || index == REG_EDX;
+}
+
+/* XSAVE and kin with EDX:EAX masked by the guest's XCR0.  PEXT and PDEP by one mask are an AND that keeps the flags. */
+static void emit_xsave_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b)
+{
+    if (!(r->mode & MODE_XMASK)) {
+        emit_ident(r, in, b);
+        return;
+    }
+    if (!in->mem || !seg_usable(r, in, b) || uses_mask_register(in, b)) {
+        emit_interp(r, false);
+        return;
+    }
+    emit_store(&r->e, REG_EAX, WD_OFF(spill_eax));
+    emit_store(&r->e, REG_EDX, WD_OFF(spill_edx));
+    rec(r, MAP_BODY, 0, SPILL_EAX | SPILL_EDX);
+    emit_bits_eax(r, 2, WD_OFF(xcr0));
+    emit_bits_eax(r, 3, WD_OFF(xcr0));
+    emit8(&r->e, 0xb8 | REG_EDX); emit32(&r->e, 0); /* mov $0, %edx */
+    emit_ident(r, in, b);
+    emit_load(&r->e, REG_EAX, WD_OFF(spill_eax));
+    emit_load(&r->e, REG_EDX, WD_OFF(spill_edx));
+}
+
 static void emit_jcc_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b)
 {
     uint32_t next = insn_eip(r, r->n + 1);
@@ -378,7 +421,8 @@ static void emit_sti_insn(struct tr *r)
 {
     uint8_t *clear;
 
-    if (r->bt->opt.no_inline_if || (r->mode & (MODE_CPL | MODE_ODDFLAGS))) {
+    /* The last instruction of a TU would lose its interrupt shadow on the way to the next. */
+    if (r->bt->opt.no_inline_if || (r->mode & (MODE_CPL | MODE_ODDFLAGS)) || r->n + 1 == r->t->ninsns) {
         emit_interp(r, false);
         return;
     }
@@ -508,7 +552,12 @@ static void emit_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b, 
         return;
     }
     switch (in->cls) {
-    case CL_IDENT: emit_ident(r, in, b); break;
+    case CL_IDENT:
+        if (in->needs & NEED_XSAVE)
+            emit_xsave_insn(r, in, b);
+        else
+            emit_ident(r, in, b);
+        break;
     case CL_INTERP: emit_interp(r, false); break;
     case CL_JMP: emit_end(r, insn_eip(r, r->n + 1) + in->rel); r->ended = true; break;
     case CL_JCC: emit_jcc_insn(r, in, b); break;
@@ -571,6 +620,8 @@ static unsigned decode_block(struct tr *r, unsigned avail)
         if (class_ends(in->cls))
             break;
     }
+    if (n > 1 && r->insn[n - 1].cls == CL_STI)
+        n--; /* it goes with the instruction in its shadow */
     return n;
 }
 
@@ -642,13 +693,8 @@ struct tu *bt_translate(struct vcpu *v, uint32_t mode, struct fault *f)
     r.e = (struct emit){ tc_hva(bt, r.t->tca), r.t->tca };
     for (r.n = 0; r.n < r.t->ninsns && !r.ended; r.n++)
         emit_insn(&r, &r.insn[r.n], r.bytes + r.t->insn_off[r.n], r.n && r.insn[r.n - 1].cls == CL_STI);
-    if (!r.ended) {
-        bool sti = r.insn[r.n - 1].cls == CL_STI;
-
+    if (!r.ended)
         emit_end(&r, insn_eip(&r, r.n));
-        if (sti)
-            r.t->map[r.t->nmap - 2].flags = MAP_SHADOW;
-    }
     r.t->tc_len = (uint16_t)(r.e.tca - r.t->tca);
     ASSERT(r.t->tc_len <= 2048 - 16);
     tu_publish(v->vm, r.t);

@@ -69,6 +69,7 @@ static bool make_cross(struct vmx *v)
              o->cpu == CPU_MODEL_HOST ? "host" : "btvmm32");
     x->config.bt = o->bt;
     x->config.debug_exit_port = DEBUG_EXIT_PORT;
+    x->config.profile = o->stats != 0;
     x->trace.mask = o->trace_mask;
     return true;
 }

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "host/message.h"
 #include "host/vmx_priv.h"
+#include "world/proc/proc.h"
 
 /* Through memory, so that a raw terminal gets its CR LF like all other messages. */
 static void stats_to_terminal(struct vmx *v)
@@ -26,8 +28,13 @@ static void stats_to_terminal(struct vmx *v)
     free(text);
 }
 
+/* Counters that are sums are made on request; a monitor that is busy for long is not waited for. */
 void vmx_print_stats(struct vmx *v)
 {
+    v->x->stats_req++;
+    proc_world_kick(v->x, v->vmm);
+    for (int i = 0; i < 50 && v->x->stats_ack != v->x->stats_req; i++)
+        usleep(1000);
     stats_to_terminal(v);
 }
 

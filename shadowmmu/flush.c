@@ -155,16 +155,22 @@ static void invlpg_range(struct vcpu *v, const struct view *view, uint32_t page,
     *end = large ? (s + n) * SLOT_PAGES : page + 1;
 }
 
+#define INVLPG_AHEAD 16u
+
 static uint32_t view_invlpg(struct vcpu *v, struct view *view, gla_t gla)
 {
-    uint32_t first, end, s = gla_to_page(gla) / SLOT_PAGES;
+    uint32_t first, end, dropped, s = gla_to_page(gla) / SLOT_PAGES;
 
     if (!map_bit(view->used, s) && !map_bit(view->used, s ^ 1))
         return 0;
     invlpg_range(v, view, gla_to_page(gla), &first, &end);
     if (end == first + 1 && !live_word(view, first))
         return 0;
-    return live_revalidate(v, view, first, end, true, NULL);
+    dropped = live_revalidate(v, view, first, end, true, NULL);
+    /* Kernels take mappings down page by page, upwards; unmapping costs the same for many. */
+    if (dropped && end == first + 1 && view->kind == KIND_KERNEL)
+        live_drop_sup_range(v->vm, view, end, (uint32_t)min_u64(end + INVLPG_AHEAD, gla_to_page(WIN_BASE)));
+    return dropped;
 }
 
 void gmem_invlpg(struct vcpu *v, gla_t gla)

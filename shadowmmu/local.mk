@@ -9,7 +9,6 @@ libmonitor_a_SOURCES += \
     %reldir%/phys.c \
     %reldir%/runs.c \
     %reldir%/scan.c \
-    %reldir%/scan.c \
     %reldir%/trace.c \
     %reldir%/verify.c \
     %reldir%/walk.c

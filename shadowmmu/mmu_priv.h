@@ -193,6 +193,8 @@ void live_drop_all(struct vm *vm, struct view *view);
 void live_drop_user(struct vm *vm, struct view *view);
 /* Drop supervisor words below page `end`. */
 void live_drop_sup(struct vm *vm, struct view *view, uint32_t end);
+/* Drop supervisor words of pages first..end-1. */
+void live_drop_sup_range(struct vm *vm, struct view *view, uint32_t first, uint32_t end);
 void live_drop_slot(struct vm *vm, struct view *view, uint32_t slot);
 /* Compare words of pages first..end-1 with the guest's tables, drop what disagrees; how many were dropped. */
 uint32_t live_revalidate(struct vcpu *v, struct view *view, uint32_t first, uint32_t end, bool globals_too,

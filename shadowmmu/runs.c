@@ -388,6 +388,13 @@ void live_drop_sup(struct vm *vm, struct view *view, uint32_t end)
     sweep_run(&w, keep_user);
 }
 
+void live_drop_sup_range(struct vm *vm, struct view *view, uint32_t first, uint32_t end)
+{
+    struct sweep w = {.vm = vm, .view = view, .select = view->sup, .first = first, .end = end};
+
+    sweep_run(&w, keep_user);
+}
+
 void live_drop_slot(struct vm *vm, struct view *view, uint32_t s)
 {
     struct sweep w = {.vm = vm, .view = view, .select = view->used, .first = s * SLOT_PAGES,

@@ -52,6 +52,7 @@ struct cross_config {
     struct boot_state boot;
     struct bt_options bt;
     uint32_t debug_exit_port;
+    uint32_t profile;         /* count cycles: costs two time stamps an exit */
 };
 
 struct cross {

@@ -13,9 +13,13 @@
  * it in user mode a few times without a system call or fault in between, it is computing: it is
  * promoted.  When direct runs turn out short on average, it is demoted again.
  * The score is kept per address space (CR3).
+ *
+ * Code on pages that must not run directly (shadowmmu/scan.c) is translated until user mode is next entered from the
+ * kernel; if direct runs keep ending at such pages at once, for more and more such entries.
  */
 #include "world/direct.h"
 #include "base/assert.h"
+#include "bt/bt.h"
 #include "cpu/exception.h"
 #include "cpu/interp.h"
 #include "cpu/io.h"
@@ -27,11 +31,14 @@
 #define PROMOTE_AT 2         /* ticks in a row that found computing user code */
 #define SHORT_RUN_US 100     /* a direct run below this counts against it */
 #define DEMOTE_AT 8
+#define HOLD_MAX 64u
 
 struct space_score {
     uint32_t cr3;
     uint8_t ticks, shorts;
     bool direct;
+    uint8_t hold;      /* translate until user mode has been entered so many times */
+    uint8_t hold_next; /* how long to hold off the next time */
 };
 
 struct direct {
@@ -43,6 +50,7 @@ struct direct {
     bool prefill;            /* a true page fault was delivered at this address, by this instruction */
     gla_t prefill_gla;
     uint32_t prefill_eip;
+    unsigned prefill_access;
 };
 
 void direct_init(struct vm *vm)
@@ -52,8 +60,10 @@ void direct_init(struct vm *vm)
 
     d->mode = vm->cross->config.user_exec;
     d->short_cycles = hz / 1000000 * SHORT_RUN_US;
-    if (!world_direct_views(vm))
+    if (!world_direct_views(vm) || !vm->cross->config.host_has_nx)
         d->mode = USER_EXEC_TRANSLATE;
+    mmu_scan_cpuid(vm, !vm->cross->config.host_cpuid_faulting);
+    bt_return_at_user(vm, d->mode != USER_EXEC_TRANSLATE);
     vm->direct = d;
 }
 
@@ -71,17 +81,19 @@ static bool direct_possible(const struct vcpu *v)
 {
     return v->cpl == 3 && vcpu_protected(v) && vcpu_iopl(v) < 3 && (v->eflags & EFLAGS_IF) &&
            !(v->eflags & (EFLAGS_TF | EFLAGS_NT | EFLAGS_AC)) && !(v->cr0 & (CR0_TS | CR0_EM)) && (v->cr0 & CR0_PG) &&
-           vcpu_code32(v) && !v->shadow && !(v->dr[7] & 0xff) && v->seg[SEG_CS].base == 0 &&
+           !(v->cr4 & CR4_TSD) && !v->tsc_offset && vcpu_code32(v) && !v->shadow && !(v->dr[7] & 0xff) && v->seg[SEG_CS].base == 0 &&
            world_direct_ok(v);
 }
 
 bool direct_wanted(struct vcpu *v)
 {
     const struct direct *d = v->vm->direct;
+    const struct space_score *s;
 
     if (d->mode == USER_EXEC_TRANSLATE || !direct_possible(v))
         return false;
-    return d->mode == USER_EXEC_DIRECT || score_of(v)->direct;
+    s = score_of(v);
+    return (d->mode == USER_EXEC_DIRECT || s->direct) && !s->hold;
 }
 
 /* A translated stretch that began at this CPL has ended; if an event found it still in user code, it may be computing. */
@@ -91,9 +103,13 @@ void direct_note_translated(struct vcpu *v, unsigned entered_cpl)
     struct stats *st = v->vm->stats;
     struct space_score *s;
 
-    if (d->mode != USER_EXEC_AUTO || entered_cpl != 3 || v->cpl != 3 || !v->attention)
+    if (d->mode == USER_EXEC_TRANSLATE || v->cpl != 3)
         return;
     s = score_of(v);
+    if (s->hold && !v->attention) /* user mode was entered */
+        s->hold--;
+    if (d->mode != USER_EXEC_AUTO || entered_cpl != 3 || !v->attention)
+        return;
     s->ticks = st->soft_interrupts + st->exceptions == d->traps_at_tick ? s->ticks + 1 : 0;
     d->traps_at_tick = st->soft_interrupts + st->exceptions;
     if (s->ticks >= PROMOTE_AT) {
@@ -107,6 +123,7 @@ static void note_direct(struct vcpu *v, uint64_t cycles)
     struct direct *d = v->vm->direct;
     struct space_score *s = score_of(v);
 
+    s->hold_next >>= 1;
     if (d->mode != USER_EXEC_AUTO)
         return;
     if (cycles >= d->short_cycles) {
@@ -122,7 +139,18 @@ static void interpret(struct vcpu *v)
     interp_run_one(v);
 }
 
-static void take_page_fault(struct vcpu *v, unsigned view)
+/* The page must not run directly. */
+static void hand_over(struct vcpu *v, uint64_t cycles)
+{
+    struct direct *d = v->vm->direct;
+    struct space_score *s = score_of(v);
+
+    v->vm->stats->sensitive_exits++;
+    s->hold_next = cycles >= d->short_cycles || !s->hold_next ? 1 : (uint8_t)min_u64(s->hold_next * 2, HOLD_MAX);
+    s->hold = s->hold_next;
+}
+
+static void take_page_fault(struct vcpu *v, unsigned view, uint64_t cycles)
 {
     unsigned access = GMEM_USER | (v->exit.err & PFERR_W ? GMEM_WRITE : 0) | (v->exit.err & PFERR_I ? GMEM_FETCH : 0);
     struct direct *d = v->vm->direct;
@@ -135,7 +163,11 @@ static void take_page_fault(struct vcpu *v, unsigned view)
         d->prefill = true;
         d->prefill_gla = v->exit.cr2;
         d->prefill_eip = v->eip;
+        d->prefill_access = access;
         vcpu_deliver_fault(v, &f);
+        break;
+    case FILL_SENSITIVE:
+        hand_over(v, cycles);
         break;
     default:
         interpret(v);
@@ -153,13 +185,13 @@ static void take_soft_int(struct vcpu *v, uint8_t vec, uint32_t insn_eip, uint32
         vcpu_deliver_fault(v, &f);
 }
 
-static void take_fault(struct vcpu *v, unsigned view)
+static void take_fault(struct vcpu *v, unsigned view, uint64_t cycles)
 {
     struct fault f = { .vec = (uint8_t)v->exit.vec };
 
     switch (v->exit.vec) {
     case VEC_PF:
-        take_page_fault(v, view);
+        take_page_fault(v, view, cycles);
         break;
     case VEC_BP: /* INT3; the world reports the address of the instruction */
         take_soft_int(v, VEC_BP, v->exit.tca, v->exit.tca + 1);
@@ -176,6 +208,19 @@ static void take_fault(struct vcpu *v, unsigned view)
     }
 }
 
+/* The guest's page fault handler has returned: map what it made present before it faults again. */
+static void prefill(struct vcpu *v, unsigned view)
+{
+    struct direct *d = v->vm->direct;
+    struct fault f;
+
+    d->prefill = false;
+    if (d->prefill_access & GMEM_FETCH) /* the next thing that the guest does is this very fetch */
+        mmu_fill(v, view, d->prefill_gla, d->prefill_access, &f);
+    else
+        mmu_prefill(v, view, d->prefill_gla);
+}
+
 void direct_run(struct vcpu *v)
 {
     struct vm *vm = v->vm;
@@ -185,10 +230,8 @@ void direct_run(struct vcpu *v)
         unsigned view = mmu_user_view(v);
         uint64_t t = io_rdtsc();
 
-        if (d->prefill && v->eip == d->prefill_eip) {
-            d->prefill = false;
-            mmu_prefill(v, view, d->prefill_gla);
-        }
+        if (d->prefill && v->eip == d->prefill_eip)
+            prefill(v, view);
         vm->stats->direct_runs++;
         world_enter_direct(v, view);
         t = io_rdtsc() - t;
@@ -197,7 +240,7 @@ void direct_run(struct vcpu *v)
         switch (v->exit.kind) {
         case EXIT_FAULT:
             note_direct(v, t);
-            take_fault(v, view);
+            take_fault(v, view, t);
             break;
         case EXIT_SOFTINT:
             note_direct(v, t);

@@ -18,6 +18,7 @@
 #include "cpu/control.h"
 #include "cpu/exception.h"
 #include "cpu/interp.h"
+#include "cpu/io.h"
 #include "devices/hot/board.h"
 #include "shadowmmu/mmu.h"
 #include "world/cross.h"
@@ -96,6 +97,15 @@ static void take_board_event(struct vm *vm)
     }
 }
 
+/* The counters that are differences of others. */
+static void count_time(struct vm *vm)
+{
+    struct stats *s = vm->stats;
+
+    s->cycles_total = io_rdtsc() - vm->start_tsc;
+    s->cycles_monitor = s->cycles_total - s->cycles_bt - s->cycles_direct - s->cycles_interp - s->cycles_idle;
+}
+
 static void take_host_requests(struct vm *vm)
 {
     struct cross *x = vm->cross;
@@ -103,6 +113,7 @@ static void take_host_requests(struct vm *vm)
     if (x->host_stop)
         vm_stop(vm, VM_STOP_HOST, "stopped by the host");
     if (x->stats_req != x->stats_ack) {
+        count_time(vm);
         x->stats_ack = x->stats_req;
         world_usercall(vm, USERCALL_CONSOLE, 0);
     }
@@ -170,7 +181,10 @@ static bool interp_wanted(const struct vcpu *v)
 static void run_guest(struct vcpu *v)
 {
     if (interp_wanted(v) || !bt_can_run(v)) {
+        uint64_t t = io_rdtsc();
+
         interp_run_one(v);
+        v->vm->stats->cycles_interp += io_rdtsc() - t;
     } else if (direct_wanted(v)) {
         direct_run(v);
     } else {
@@ -208,6 +222,7 @@ static void report_stop(struct vm *vm)
 {
     struct cross *x = vm->cross;
 
+    count_time(vm);
     write_dump(vm);
     memcpy(x->stop_msg, vm->stop_msg, sizeof x->stop_msg);
     x->stop_code = vm->stop_code;
@@ -234,6 +249,7 @@ static void run_until_stop(struct vm *vm)
 
 void monitor_main(struct vm *vm)
 {
+    vm->start_tsc = io_rdtsc();
     machine_init(vm);
     for (;;) {
         run_until_stop(vm);

@@ -69,4 +69,8 @@ static inline uint64_t sig_xfeatures(const struct sig_context *mc)
     return sw->magic1 == FPSTATE_MAGIC1 ? sw->xfeatures : 3;
 }
 
+/* What a guest can have in its FPU state: x87, SSE, AVX, AVX-512.  Not PKRU, with which user code could take the
+ * kernel view's own memory away. */
+#define XSTATE_GUEST 0xe7ull
+
 #endif

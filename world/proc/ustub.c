@@ -66,9 +66,9 @@ STUB_INLINE void stub_segments_load(struct uexch *x)
     SREG_SET(gs, x->set[SEG_GS]);
     wrfsbase(x->base[0]);
     __asm__ volatile("wrgsbase %0" : : "r"((uint64_t)x->base[1]));
-    /* rt_sigreturn keeps the ID flag as it is. */
+    /* rt_sigreturn keeps ID and NT as they are; guest code with NT set is never run directly. */
     __asm__ volatile("pushfq; pop %0" : "=r"(flags));
-    flags = (flags & ~(uint64_t)EFLAGS_ID) | (x->eflags_id & EFLAGS_ID);
+    flags = (flags & ~(uint64_t)(EFLAGS_ID | EFLAGS_NT)) | (x->eflags_id & EFLAGS_ID);
     __asm__ volatile("push %0; popfq" : : "r"(flags) : "cc");
 }
 

@@ -293,7 +293,7 @@ static struct sig_ucontext *frame_get(struct world *w, struct uview *u, uint8_t 
 
 static uint64_t frame_xfeatures(const uint8_t *fpstate)
 {
-    return *(const volatile uint64_t *)(fpstate + FPSTATE_SW + offsetof(struct fpstate_sw, xfeatures));
+    return *(const volatile uint64_t *)(fpstate + FPSTATE_SW + offsetof(struct fpstate_sw, xfeatures)) & XSTATE_GUEST;
 }
 
 static void frame_fill(struct vcpu *v, struct uview *u, struct sig_ucontext *uc, uint8_t *fpstate)
