@@ -83,7 +83,9 @@ void bt_reset(struct vm *vm)
 
 bool bt_can_run(const struct vcpu *v)
 {
-    return vcpu_protected(v) && vcpu_code32(v) && !(v->eflags & EFLAGS_TF) && !(v->dr[7] & 0xff) &&
+    bool alignment = v->cpl == 3 && (v->cr0 & CR0_AM) && (v->eflags & EFLAGS_AC);
+
+    return !alignment && vcpu_protected(v) && vcpu_code32(v) && !(v->eflags & EFLAGS_TF) && !(v->dr[7] & 0xff) &&
            !v->shadow && !v->halted;
 }
 
@@ -447,6 +449,10 @@ static enum next take_fault(struct vcpu *v, tca_t *tca)
         bt->reason = REASON_EMULATED;
         v->vm->stats->limit_faults++;
         return interpret(v, t, n, tca);
+    case VEC_XM:
+        if (!(v->cr4 & CR4_OSXMMEXCPT))
+            f.vec = VEC_UD; /* SDM vol. 3A 2.5 */
+        /* fall through */
     default:
         vcpu_deliver_fault(v, &f);
         return NEXT_LOOKUP;

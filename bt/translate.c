@@ -544,10 +544,25 @@ static bool needs_met(const struct tr *r, const struct bt_insn *in)
            !((in->needs & NEED_AVX512) && (r->mode & MODE_NOAVX512));
 }
 
+/* A near transfer beyond a CS limit below 4 GiB is the transfer's own #GP: leave it to the interpreter. */
+static bool may_leave_segment(const struct tr *r, const struct bt_insn *in)
+{
+    if (r->t->cs_limit == 0xffffffffu)
+        return false;
+    switch (in->cls) {
+    case CL_RET: case CL_JMP_IND: case CL_CALL_IND:
+        return true;
+    case CL_JMP: case CL_JCC: case CL_LOOP: case CL_CALL:
+        return insn_eip(r, r->n + 1) + in->rel > r->t->cs_limit;
+    default:
+        return false;
+    }
+}
+
 static void emit_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b, bool after_sti)
 {
     rec(r, MAP_INSN, 0, after_sti ? MAP_SHADOW : 0);
-    if (!needs_met(r, in)) {
+    if (!needs_met(r, in) || may_leave_segment(r, in)) {
         emit_interp(r, true);
         return;
     }

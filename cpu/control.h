@@ -26,13 +26,16 @@ void eflags_write(struct vcpu *v, uint32_t value, unsigned opsize, bool by_iret)
  * CPUID.  Models: "btvmm32" (default: conservative i686 with SSE2, no XSAVE) and "host"
  * (the host's features as far as a 32-bit guest can use them, XSAVE included).
  * Both hide: SEP, VMX, SMX, MONITOR, X2APIC/APIC (no local APIC), TSC_DEADLINE, PCID, SMEP, SMAP,
- * UMIP, FSGSBASE (64-bit only), PKU, CET, HLE/RTM, MCE/MCA, ACPI, LM/SYSCALL, hypervisor bit set with
- * a signature leaf 0x40000000 "btvmm".  Leaf 15h gives the TSC frequency when known.
+ * UMIP, FSGSBASE (64-bit only), PKU, CET, HLE/RTM, MCE/MCA, ACPI, LM/SYSCALL, XSAVEOPT, XSAVES; hypervisor bit set with
+ * a signature leaf 0x40000000 "btvmm".  Leaf 15h gives the TSC frequency when known.  "host" says of
+ * itself that it has none of the flaws that kernels work around.
  */
 struct cpuid_model;
 const struct cpuid_model *cpuid_model_find(const char *name); /* NULL when unknown */
 const char *cpuid_model_name(const struct cpuid_model *m);
 void cpuid_query(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 bool cpuid_has_nx(const struct vcpu *v);
+/* The state components that XCR0 may name: 0 when the model has no XSAVE.  Asks the real CPUID: not for hot paths. */
+uint64_t cpuid_xcr0_mask(struct vcpu *v);
 
 #endif

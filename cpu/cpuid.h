@@ -17,8 +17,6 @@ struct cpuid_model {
     uint32_t cr4;
 };
 
-/* The state components that XCR0 may name: 0 when XSAVE is not offered. */
-uint64_t cpuid_xcr0_mask(struct vcpu *v);
 /* Bytes of an XSAVE area that holds these components; cheap. */
 uint32_t cpuid_xsave_size(struct vcpu *v, uint64_t mask, bool compacted);
 /* IA32_SPEC_CTRL, IA32_PRED_CMD and IA32_ARCH_CAPABILITIES are there. */

@@ -67,6 +67,9 @@ static bool make_cross(struct vmx *v)
     x->config.host_two_cpus = probe_two_cpus();
     snprintf(x->config.cpu_model, sizeof x->config.cpu_model, "%s",
              o->cpu == CPU_MODEL_HOST ? "host" : "btvmm32");
+    if (o->user_exec == USER_EXEC_DIRECT && o->cpu != CPU_MODEL_HOST && !x->config.host_cpuid_faulting)
+        message("warning: --user-exec=direct: this host can't trap CPUID, so user code may find AVX, which the guest's"
+                " kernel won't save; --cpu=host is safe");
     x->config.bt = o->bt;
     x->config.debug_exit_port = DEBUG_EXIT_PORT;
     x->config.profile = o->stats != 0;

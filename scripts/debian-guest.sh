@@ -71,6 +71,12 @@ for tool in apt-get apt-cache dpkg-deb cpio gzip find sort; do
     command -v "$tool" >/dev/null 2>&1 || die "the program '$tool' is missing"
 done
 
+# One at a time in the same directory.
+if command -v flock >/dev/null 2>&1; then
+    exec 9>"$out/.lock"
+    flock 9
+fi
+
 # ---------------------------------------------------------------- packages --
 
 # The system's package sources, but those that have nothing to do with the

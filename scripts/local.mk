@@ -8,4 +8,5 @@ EXTRA_DIST += \
     %reldir%/guest/scripts/lib.sh \
     %reldir%/guest/signals.c \
     %reldir%/guest/threads.c \
-    %reldir%/guest/tls.c
+    %reldir%/guest/tls.c \
+    %reldir%/guest/vectors.c

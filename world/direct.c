@@ -14,11 +14,16 @@
  * promoted.  When direct runs turn out short on average, it is demoted again.
  * The score is kept per address space (CR3).
  *
+ * Where the host can't trap CPUID, "auto" runs code directly only with the host model: the
+ * pages with CPUID are looked for (shadowmmu/scan.c), but a program that slips through would use AVX
+ * registers, which a kernel on the btvmm32 model does not save. "direct" trusts the search.
+ *
  * Code on pages that must not run directly (shadowmmu/scan.c) is translated until user mode is next entered from the
  * kernel; if direct runs keep ending at such pages at once, for more and more such entries.
  */
 #include "world/direct.h"
 #include "base/assert.h"
+#include "cpu/control.h"
 #include "bt/bt.h"
 #include "cpu/exception.h"
 #include "cpu/interp.h"
@@ -47,6 +52,8 @@ struct direct {
     uint64_t user_traps;     /* traps by user code ever; tells whether a tick interrupted pure computing */
     uint64_t traps_at_tick;
     uint32_t mode;           /* enum user_exec */
+    bool real_cpuid;         /* CPUID in direct code can't be trapped */
+    uint64_t xcr0_offered;   /* what the model lets XCR0 be, 0: it has no XSAVE */
     bool prefill;            /* a true page fault was delivered at this address, by this instruction */
     gla_t prefill_gla;
     uint32_t prefill_eip;
@@ -62,6 +69,10 @@ void direct_init(struct vm *vm)
     d->short_cycles = hz / 1000000 * SHORT_RUN_US;
     if (!world_direct_views(vm) || !vm->cross->config.host_has_nx)
         d->mode = USER_EXEC_TRANSLATE;
+    d->real_cpuid = !vm->cross->config.host_cpuid_faulting;
+    d->xcr0_offered = cpuid_xcr0_mask(vm->vcpu);
+    if (d->mode == USER_EXEC_AUTO && d->real_cpuid && !d->xcr0_offered)
+        d->mode = USER_EXEC_TRANSLATE;
     mmu_scan_cpuid(vm, !vm->cross->config.host_cpuid_faulting);
     bt_return_at_user(vm, d->mode != USER_EXEC_TRANSLATE);
     vm->direct = d;
@@ -76,13 +87,25 @@ static struct space_score *score_of(struct vcpu *v)
     return s;
 }
 
+/*
+ * User code must not find vector registers that the guest's kernel does not save. XGETBV shows the host's XCR0,
+ * so the guest's must have all that the model offers (what the host has beyond, protection keys and
+ * tiles, needs system calls that no guest of ours has); CPUID, unless it is trapped, shows that XGETBV is there.
+ */
+static bool vector_state_agrees(const struct vcpu *v)
+{
+    const struct direct *d = v->vm->direct;
+
+    return v->cr4 & CR4_OSXSAVE ? v->xcr0 == d->xcr0_offered : !(d->real_cpuid && d->xcr0_offered);
+}
+
 /* The state allows direct execution. */
 static bool direct_possible(const struct vcpu *v)
 {
     return v->cpl == 3 && vcpu_protected(v) && vcpu_iopl(v) < 3 && (v->eflags & EFLAGS_IF) &&
            !(v->eflags & (EFLAGS_TF | EFLAGS_NT | EFLAGS_AC)) && !(v->cr0 & (CR0_TS | CR0_EM)) && (v->cr0 & CR0_PG) &&
            !(v->cr4 & CR4_TSD) && !v->tsc_offset && vcpu_code32(v) && !v->shadow && !(v->dr[7] & 0xff) && v->seg[SEG_CS].base == 0 &&
-           world_direct_ok(v);
+           vector_state_agrees(v) && world_direct_ok(v);
 }
 
 bool direct_wanted(struct vcpu *v)
@@ -187,7 +210,8 @@ static void take_soft_int(struct vcpu *v, uint8_t vec, uint32_t insn_eip, uint32
 
 static void take_fault(struct vcpu *v, unsigned view, uint64_t cycles)
 {
-    struct fault f = { .vec = (uint8_t)v->exit.vec };
+    bool xm_is_ud = v->exit.vec == VEC_XM && !(v->cr4 & CR4_OSXMMEXCPT);
+    struct fault f = { .vec = xm_is_ud ? VEC_UD : (uint8_t)v->exit.vec };
 
     switch (v->exit.vec) {
     case VEC_PF:

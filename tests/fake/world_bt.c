@@ -141,8 +141,10 @@ enum fill_result mmu_fill(struct vcpu *v, unsigned view, gla_t gla, unsigned acc
 
     (void)view;
     fake_bt.fills++;
-    if (!mmu_walk(v, gla, access, &w, f))
+    if (!mmu_walk(v, gla, access, &w, f)) {
+        f->err |= access & GMEM_WRITE ? PFERR_W : 0;
         return FILL_TRUE;
+    }
     if ((access & GMEM_WRITE) && fake_bt.traced[gpa_to_gpn(w.gpa)])
         return FILL_TRACED;
     fake_bt.hidden[gla >> PAGE_SHIFT] = false;
@@ -299,6 +301,12 @@ int fpnative_run(struct vcpu *v, const struct insn *in, const uint8_t *bytes, vo
 
 /* ------------------------------------------------------------------ set-up */
 
+/* Selectors 8..0x30 are flat segments of DPL 0 in the order of SEG_LIST, 0x48..0x70 of DPL 3. */
+static uint16_t flat_sel(unsigned seg, unsigned cpl)
+{
+    return (uint16_t)(8 * (seg + 1) + (cpl ? 0x40 : 0) + cpl);
+}
+
 void fake_bt_vcpu(unsigned cpl)
 {
     struct vcpu *v = &fake_bt.vcpu;
@@ -313,35 +321,81 @@ void fake_bt_vcpu(unsigned cpl)
     v->cpl = (uint8_t)cpl;
     v->eflags = EFLAGS_FIXED;
     for (unsigned s = 0; s < SEG_COUNT; s++)
-        v->seg[s] = (struct seg){(uint16_t)(8 * (s + 1) | cpl), SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_RW | SEG_ATTR_A |
-                                 SEG_ATTR_DB | SEG_ATTR_G | dpl, 0, 0xffffffffu};
+        v->seg[s] = (struct seg){flat_sel(s, cpl), SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_RW | SEG_ATTR_A | SEG_ATTR_DB |
+                                 SEG_ATTR_G | dpl, 0, 0xffffffffu};
     v->seg[SEG_CS].attr |= SEG_ATTR_CODE;
     if (cpl == 3)
         v->seg[SEG_FS] = (struct seg){0};
+    v->gdtr = (struct dtr){FAKE_BT_GDT, 0xff};
+    v->idtr = (struct dtr){FAKE_BT_IDT, 256 * 8 - 1};
+    v->tr = (struct seg){0x80, SEG_ATTR_P | 11, FAKE_BT_TSS, 0x67};
     v->gpr[REG_ESP] = 0x80000;
     v->hsel_dirty = 0x3f;
+}
+
+/* GDT, IDT (all gates lead to a HLT) and a TSS for the stack of CPL 0. */
+static void put_tables(uint8_t *ram)
+{
+    for (unsigned s = 0; s < SEG_COUNT; s++)
+        for (unsigned dpl = 0; dpl < 4; dpl += 3) {
+            uint8_t *d = ram + FAKE_BT_GDT + (flat_sel(s, dpl) & ~7u);
+            put32(d, 0xffff);
+            put32(d + 4, 0xcf9300u | (s == SEG_CS ? 0x800 : 0) | dpl << 13);
+        }
+    for (unsigned i = 0; i < 256; i++) {
+        put32(ram + FAKE_BT_IDT + 8 * i, (uint32_t)flat_sel(SEG_CS, 0) << 16 | (FAKE_BT_HANDLERS + 16 * i));
+        put32(ram + FAKE_BT_IDT + 8 * i + 4, 0xee00);
+        ram[FAKE_BT_HANDLERS + 16 * i] = 0xf4;
+    }
+    put32(ram + FAKE_BT_TSS + 4, 0x90000);
+    put16(ram + FAKE_BT_TSS + 8, flat_sel(SEG_SS, 0));
+    put16(ram + FAKE_BT_TSS + 0x66, 0x68);
+}
+
+static void reset_fakes(void)
+{
+    memset(fake_bt.vm.ram, 0, FAKE_BT_RAM);
+    put_tables(fake_bt.vm.ram);
+    memset(fake_bt.vm.stats, 0, sizeof *fake_bt.vm.stats);
+    memset(fake_bt.traced, 0, sizeof fake_bt.traced);
+    memset(fake_bt.hidden, 0, sizeof fake_bt.hidden);
+    for (unsigned i = 0; i < FAKE_BT_PAGES; i++)
+        fake_bt.map[i] = i;
+    fake_bt.attention_in = 0;
+    fake_bt.steps = 0;
+    fake_bt.on_step = NULL;
+    fake_bt.vm.stop = VM_RUNNING;
+    fake_bt_vcpu(0);
+    fake_bt.emu = fake_bt.vcpu;
 }
 
 struct vm *fake_bt_new(const struct bt_options *opt)
 {
     struct vm *vm = &fake_bt.vm;
 
-    memset(&fake_bt, 0, sizeof fake_bt);
-    vm->ram = calloc(1, FAKE_BT_RAM);
-    vm->ram_size = FAKE_BT_RAM;
-    vm->stats = calloc(1, sizeof *vm->stats);
-    vm->trace = calloc(1, sizeof *vm->trace);
-    vm->cross = calloc(1, sizeof *vm->cross);
-    vm->vcpu = &fake_bt.vcpu;
-    if (opt)
-        vm->cross->config.bt = *opt;
-    for (unsigned i = 0; i < FAKE_BT_PAGES; i++)
-        fake_bt.map[i] = i;
-    arena_init(&vm->arena, malloc(ARENA_SIZE), ARENA_SIZE);
-    fake_bt_vcpu(0);
-    fake_bt.emu = fake_bt.vcpu;
+    if (!vm->ram) {
+        vm->ram = malloc(FAKE_BT_RAM);
+        vm->ram_size = FAKE_BT_RAM;
+        vm->stats = malloc(sizeof *vm->stats);
+        vm->trace = calloc(1, sizeof *vm->trace);
+        vm->cross = calloc(1, sizeof *vm->cross);
+        vm->vcpu = &fake_bt.vcpu;
+        arena_init(&vm->arena, malloc(ARENA_SIZE), ARENA_SIZE);
+    }
+    reset_fakes();
+    vm->arena.used = 0;
+    vm->cross->config.bt = opt ? *opt : (struct bt_options){0};
     bt_init(vm);
     return vm;
+}
+
+void fake_bt_again(void)
+{
+    struct bt *bt = fake_bt.vm.bt;
+
+    reset_fakes();
+    memset(bt->page_quiet, 0, bt->npages);
+    bt_reset(&fake_bt.vm);
 }
 
 void fake_bt_code(uint32_t gla, const void *bytes, unsigned len)
@@ -410,6 +464,33 @@ static void check_tables(struct bt *bt)
     }
 }
 
+/* The TU's code is a run of whole instructions, and all that points into it points at their starts. */
+static void check_code(struct bt *bt, const struct tu *t)
+{
+    uint8_t start[2049] = {0};
+    struct insn in;
+
+    ASSERT(t->tc_len && t->tc_len < sizeof start && t->ninsns >= 1 && t->ninsns <= TU_MAX_INSNS);
+    for (unsigned off = 0; off < t->tc_len; off += in.len) {
+        start[off] = 1;
+        int len = insn_decode(&in, tc_hva(bt, t->tca + off), t->tc_len - off < 15 ? t->tc_len - off : 15, true);
+        ASSERT(len > 0 && off + in.len <= t->tc_len);
+    }
+    ASSERT(t->nmap >= 1 && t->nmap <= TU_MAP_MAX && t->nexits <= 2 && t->insn_off[t->ninsns] == t->len);
+    for (unsigned i = 0; i < t->nmap; i++) {
+        const struct map_rec *r = &t->map[i];
+
+        ASSERT(r->off < t->tc_len && start[r->off] && r->kind <= MAP_STUB && r->insn <= t->ninsns);
+        ASSERT(!i || r[-1].off <= r->off);
+        ASSERT(r->kind != MAP_EXIT_DIRECT || r->arg < t->nexits);
+        ASSERT((r->kind != MAP_INSN && r->kind != MAP_BODY) || r->insn < t->ninsns);
+    }
+    ASSERT(!t->pad || (t->pad - t->tca < t->tc_len && start[t->pad - t->tca]));
+    for (unsigned x = 0; x < t->nexits; x++)
+        ASSERT(start[t->exit[x].stub - t->tca] && (t->exit[x].site + 4 - t->tca == t->tc_len ||
+                                                   start[t->exit[x].site + 4 - t->tca]));
+}
+
 void fake_bt_consistent(void)
 {
     struct bt *bt = fake_bt.vm.bt;
@@ -421,6 +502,7 @@ void fake_bt_consistent(void)
         ASSERT(i == 1 || t->tca == bt->tu[i - 1].tca + bt->tu[i - 1].tc_len);
         for (tca_t a = t->tca; a < t->tca + t->tc_len; a += 7)
             ASSERT(tu_at(bt, a) == t);
+        check_code(bt, t);
         live += t->live;
         if (!t->live)
             continue;

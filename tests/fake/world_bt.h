@@ -16,6 +16,10 @@
 
 #define FAKE_BT_RAM 0x100000u
 #define FAKE_BT_PAGES (FAKE_BT_RAM >> PAGE_SHIFT)
+#define FAKE_BT_GDT 0x1000u
+#define FAKE_BT_TSS 0x1f00u
+#define FAKE_BT_IDT 0x2000u
+#define FAKE_BT_HANDLERS 0x3000u /* 16 bytes a vector */
 #define FAKE_TC_SIZE (WIN_TC_END - WIN_TC)
 
 struct fake_bt {
@@ -38,6 +42,8 @@ extern struct fake_bt fake_bt;
 
 /* A VM in flat 32-bit protected mode at CPL 0, paging off as far as anybody can see; bt_init() done. */
 struct vm *fake_bt_new(const struct bt_options *opt);
+/* The same with everything forgotten; much cheaper. */
+void fake_bt_again(void);
 /* The same vCPU state again (not the translator's). */
 void fake_bt_vcpu(unsigned cpl);
 /* Put code at gla and set EIP to it. */

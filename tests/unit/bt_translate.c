@@ -594,8 +594,7 @@ Test(bt_translate, written_ranges)
             cr_expect_eq(t->live, off > 13 || off + len <= 8, "write of %u at %u", len, off);
             cr_expect(other->live);
             fake_bt_consistent();
-            bt_flush(&fake_bt.vm, BT_FLUSH_RESET);
-            BT->page_quiet[CODE >> 12] = 0;
+            fake_bt_again();
         }
 }
 
@@ -774,9 +773,24 @@ static const uint8_t prog_smc[] = {
     0x6a, 0x01, 0x58, 0xc3,                   /* push $1; pop %eax; ret */
 };
 
+/* Segment loads, INT through a gate that returns, and a fault that does not. */
+static const uint8_t prog_segments[] = {
+    0xc7, 0x05, 0x00, 0x38, 0x00, 0x00, 0x45, 0xcf, 0x00, 0x00, /* movl $(inc %ebp; iret), handler of 0x80 */
+    0x8c, 0xd8, 0x8e, 0xc0,                   /* mov %ds, %eax; mov %eax, %es */
+    0x1e, 0x0f, 0xa1,                         /* push %ds; pop %fs */
+    0x16, 0x1f, 0x06, 0x07,                   /* push %ss; pop %ds; push %es; pop %es */
+    0x64, 0x8b, 0x1d, 0x00, 0x00, 0x01, 0x00, /* mov %fs:CODE, %ebx */
+    0xfb, 0xcd, 0x80,                         /* sti; int $0x80 */
+    0x9c, 0x59,                               /* pushf; pop %ecx */
+    0x9c, 0x0e, 0x68, 0x2a, 0x00, 0x01, 0x00, 0xcf, /* pushf; push %cs; push $1f; iret */
+    0x90,
+    0x31, 0xd2, 0x8e, 0xea,                   /* 2a: xor %edx, %edx; mov %edx, %gs */
+    0x65, 0x8b, 0x02,                         /* mov %gs:(%edx), %eax: #GP, HLT */
+};
+
 static const struct program programs[] = {
 #define PROGRAM(p) {#p, p, sizeof p}
-    PROGRAM(prog_calls), PROGRAM(prog_indirect), PROGRAM(prog_flags), PROGRAM(prog_strings), PROGRAM(prog_smc),
+    PROGRAM(prog_calls), PROGRAM(prog_indirect), PROGRAM(prog_flags), PROGRAM(prog_strings), PROGRAM(prog_smc), PROGRAM(prog_segments),
 };
 
 struct result {
@@ -800,7 +814,6 @@ static void interpret_program(const struct program *p, struct result *r)
         cr_assert_neq(interp_run_one(V), INTERP_STOP);
     cr_assert(V->halted, "%s ends", p->name);
     take_result(r);
-    free(fake_bt.vm.ram);
 }
 
 static void same(const struct program *p, const struct result *want, const char *how, uint32_t n)
@@ -835,8 +848,6 @@ Test(bt_translate, programs)
             cr_assert_not(fake_bt.vm.stop, "%s", fake_bt.vm.stop_msg);
             same(&programs[i], &want, "option", h);
             fake_bt_consistent();
-            free(fake_bt.vm.ram);
-            free(fake_bt.vm.arena.base);
         }
     }
 }
@@ -852,10 +863,8 @@ Test(bt_translate, attention_anywhere)
         fake_bt_code(CODE, programs[i].code, programs[i].len);
         run_until_stop(10000);
         uint64_t steps = fake_bt.steps;
-        free(fake_bt.vm.ram);
-        for (uint32_t n = 1; n <= steps && n < 400; n++) {
-            free(fake_bt.vm.arena.base);
-            fake_bt_new(NULL);
+            for (uint32_t n = 1; n <= steps && n < 400; n++) {
+            fake_bt_again();
             fake_bt_code(CODE, programs[i].code, programs[i].len);
             fake_bt.attention_in = n;
             V->attention = 0;
@@ -864,7 +873,6 @@ Test(bt_translate, attention_anywhere)
             for (unsigned k = 0; k < 100000 && !V->halted; k++)
                 interp_run_one(V);
             same(&programs[i], &want, "attention", n);
-            free(fake_bt.vm.ram);
         }
     }
 }
@@ -893,8 +901,6 @@ Test(bt_translate, storm)
             }
             same(&programs[i], &want, "storm", n);
             fake_bt_consistent();
-            free(fake_bt.vm.ram);
-            free(fake_bt.vm.arena.base);
         }
     }
 }

@@ -164,6 +164,13 @@ UNIT_TESTS += %reldir%/host_report
 %canon_reldir%_host_report_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_host_report_LDADD = $(HOST_LIBS)
 
+UNIT_TESTS += %reldir%/shadowmmu_exec
+%canon_reldir%_shadowmmu_exec_SOURCES = %reldir%/shadowmmu_exec.c tests/fake/world_map.h tests/fake/world_map.c
+%canon_reldir%_shadowmmu_exec_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_shadowmmu_exec_CFLAGS = $(unit_cflags)
+%canon_reldir%_shadowmmu_exec_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_shadowmmu_exec_LDADD = $(MON_LIBS)
+
 UNIT_TESTS += %reldir%/shadowmmu_fill
 %canon_reldir%_shadowmmu_fill_SOURCES = %reldir%/shadowmmu_fill.c tests/fake/world_map.h tests/fake/world_map.c
 %canon_reldir%_shadowmmu_fill_CPPFLAGS = $(unit_cppflags)

@@ -137,7 +137,7 @@ Test(shadowmmu_fill, small_runs_follow_physical_pages)
     cr_assert_eq(fake_world.pages_mapped, 14); /* 6 to 19 */
     cr_assert_eq(mmu_fill(v, 1, 0x08030000, GMEM_USER, &f), FILL_MAPPED);
     cr_assert_eq(fake_world.pages_mapped, 14 + 64);
-    cr_assert(maps(1, 0x08030000, 0x830000, MAP_W | MAP_X));
+    cr_assert(maps(1, 0x08030000, 0x830000, MAP_W));
     cr_assert_eq(get32(vm->ram + pte_at(0, 0x08005000)) & PTE_A, 0);
     check();
 }
@@ -258,7 +258,7 @@ Test(shadowmmu_fill, trace_protects_every_alias)
     cr_assert(maps(0, 0xc08ff000, 0x8ff000, MAP_W));
     for (unsigned i = 0; i < 5; i++)
         cr_assert(!(fake_mapping(i % 2, 0x08000000 + i * 2 * PAGE_SIZE)->prot & MAP_W));
-    cr_assert(maps(1, 0x08002000, 0x900000, MAP_X));
+    cr_assert(maps(1, 0x08002000, 0x900000, MAP_R));
     cr_assert_eq(fake_world.protects, 6);
     check();
     cr_assert_eq(mmu_fill(v, 0, 0xc0900000, GMEM_WRITE, &f), FILL_TRACED);
@@ -395,8 +395,8 @@ Test(shadowmmu_fill, user_views_follow_cr3)
     two = mmu_user_view(v);
     cr_assert_neq(one, two);
     cr_assert_eq(mmu_fill(v, two, 0x08000000, 0, &f), FILL_MAPPED);
-    cr_assert(maps(one, 0x08000000, 0x800000, MAP_W | MAP_X));
-    cr_assert(maps(two, 0x08000000, 0x900000, MAP_W | MAP_X));
+    cr_assert(maps(one, 0x08000000, 0x800000, MAP_W));
+    cr_assert(maps(two, 0x08000000, 0x900000, MAP_W));
     /* Changed while away. */
     put(pte_at(0, 0x08000000), 0xa00000 | RWUAD);
     v->cr3 = DIR;
@@ -405,6 +405,6 @@ Test(shadowmmu_fill, user_views_follow_cr3)
     cr_assert(!fake_mapping(one, 0x08000000)->mapped);
     cr_assert(fake_mapping(two, 0x08000000)->mapped);
     mmu_trace(vm, 0x900); /* reaches views that are away */
-    cr_assert(maps(two, 0x08000000, 0x900000, MAP_X));
+    cr_assert(maps(two, 0x08000000, 0x900000, MAP_R));
     check();
 }

@@ -462,6 +462,9 @@ static void shadow_access(unsigned i, unsigned view, unsigned access)
     case FILL_TRACED:
         cr_assert(ok && mmu_traced(vm, w.item.gpn) && (access & GMEM_WRITE));
         break;
+    case FILL_SENSITIVE:
+        cr_assert(ok && view && (access & GMEM_FETCH) && !(e->prot & MAP_X));
+        break;
     case FILL_EMULATE:
         if (low)
             return;
