@@ -218,6 +218,8 @@ void check_predict(struct vcpu *v, const struct tu *t);
 /* The guest is at an exact boundary behind `steps` instructions of the predicted TU. */
 #define CHECK_WHOLE_TU 0xffu
 void check_compare(struct vcpu *v, unsigned steps);
+/* A true fault at instruction n of t: a REP may have done a part. */
+void check_fault(struct vcpu *v, const struct tu *t, unsigned n);
 void check_forget(struct bt *bt);
 
 #define NO_EXIT 0xffffffffu

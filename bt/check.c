@@ -205,3 +205,30 @@ void check_compare(struct vcpu *v, unsigned steps)
         diverged(v, c, steps, "memory", get32(bad->hva), get32(bad->bytes));
     c->tu = NULL;
 }
+
+static bool insn_has_rep(struct vm *vm, const struct tu *t, unsigned n)
+{
+    for (unsigned i = t->insn_off[n]; i < t->insn_off[n + 1]; i++) {
+        uint32_t off = page_offset(t->cs_base + t->eip) + i;
+        const uint8_t *page = phys_hva(vm, gpn_to_gpa(t->gpn[off >= PAGE_SIZE]));
+
+        switch (page[off & PAGE_MASK]) {
+        case 0xf2: case 0xf3:
+            return true;
+        case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65: case 0x66: case 0x67: case 0xf0:
+            continue;
+        default:
+            return false;
+        }
+    }
+    return false;
+}
+
+void check_fault(struct vcpu *v, const struct tu *t, unsigned n)
+{
+    struct check *c = v->vm->bt->check;
+
+    if (c && c->tu == t && !insn_has_rep(v->vm, t, n))
+        check_compare(v, n);
+    check_forget(v->vm->bt);
+}

@@ -403,7 +403,7 @@ static enum next take_page_fault(struct vcpu *v, tca_t *tca)
         if (!bt_sync_fault(v, e.tca, &t, &n))
             BUG("page fault outside translated instructions");
         bt_unplant(v->vm->bt);
-        check_compare(v, n);
+        check_fault(v, t, n);
         v->vm->bt->prefill = true;
         v->vm->bt->prefill_gla = e.cr2;
         v->vm->bt->prefill_eip = v->eip;

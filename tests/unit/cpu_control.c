@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cpu/control.h"
+#include "cpu/cpuid.h"
 #include "tests/fake/i386.h"
 #include "tests/fake/io.h"
 
@@ -269,7 +270,7 @@ Test(cpu_control, cpuid_host_hides)
     cpuid_query(v, 7, 0, o);
     cr_assert_eq(o[1] & (BIT(0) | BIT(4) | BIT(7) | BIT(11) | BIT(20)), 0, "FSGSBASE HLE SMEP RTM SMAP");
     cr_assert_eq(o[2] & (BIT(2) | BIT(3) | BIT(7) | BIT(22)), 0, "UMIP PKU CET RDPID");
-    cr_assert_eq(o[3] & (BIT(20) | BIT(26) | BIT(29)), 0, "CET SPEC_CTRL ARCH_CAPABILITIES");
+    cr_assert_eq(o[3] & (BIT(20) | BIT(24) | BIT(27) | BIT(31)), 0, "CET AMX STIBP SSBD");
     cpuid_query(v, 0x80000001, 0, o);
     cr_assert_eq(o[3] & (BIT(11) | BIT(27) | BIT(29)), 0, "SYSCALL RDTSCP LM");
     v->xcr0 = 3;
@@ -281,6 +282,114 @@ Test(cpu_control, cpuid_host_hides)
     cr_assert_eq(o[1], 576);
     cpuid_query(v, 0xd, 9, o);
     cr_assert_eq(o[0] | o[1] | o[2], 0, "PKRU is not offered");
+    cpuid_query(v, 0xd, 3, o);
+    cr_assert_eq(o[0] | o[1] | o[2], 0, "MPX is not offered");
+    cpuid_query(v, 0xd, 1, o);
+    cr_assert_eq(o[0], BIT(1) | BIT(2), "XSAVEC and XGETBV 1; no XSAVEOPT, XSAVES, XFD");
+    cr_assert_eq(o[2] | o[3], 0, "no supervisor components");
+}
+
+/* A host like a server of 2019: gaps in the standard format where MPX was, PKRU behind, opmask aligned. */
+static void server(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    static const struct { uint32_t size, offset, flags; } parts[] = {
+        {0}, {0}, {256, 576, 0}, {64, 960, 0}, {64, 1024, 0}, {64, 1088, 2}, {512, 1152, 0}, {1024, 1664, 0}, {0},
+        {8, 2688, 0},
+    };
+
+    memset(out, 0, 16);
+    if (leaf == 0 || leaf == 0x80000000)
+        out[0] = leaf | 0x20;
+    else if (leaf == 1)
+        out[2] = BIT(26) | BIT(27) | BIT(28);
+    else if (leaf == 0xd && subleaf == 0)
+        out[0] = 0x2ff, out[1] = out[2] = 2696;
+    else if (leaf == 0xd && subleaf == 1)
+        out[0] = 15, out[1] = 2568;
+    else if (leaf == 0xd && subleaf < ARRAY_SIZE(parts))
+        out[0] = parts[subleaf].size, out[1] = parts[subleaf].offset, out[2] = parts[subleaf].flags;
+}
+
+Test(cpu_control, xsave_sizes)
+{
+    static const struct { uint64_t xcr0; uint32_t standard, compacted; } rows[] = {
+        {1, 576, 576}, {3, 576, 576}, {7, 832, 832}, {0xe7, 2688, 2432},
+    };
+    uint32_t o[4];
+
+    fake_io.cpuid = server;
+    v->cpuid = cpuid_model_find("host");
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        v->xcr0 = rows[i].xcr0;
+        cpuid_query(v, 0xd, 0, o);
+        cr_expect_eq(o[0], 0xe7);
+        cr_expect_eq(o[1], rows[i].standard, "XCR0 %#x: %u", (unsigned)v->xcr0, o[1]);
+        cr_expect_eq(o[2], 2688);
+        cpuid_query(v, 0xd, 1, o);
+        cr_expect_eq(o[1], rows[i].compacted, "XCR0 %#x: %u", (unsigned)v->xcr0, o[1]);
+    }
+    cr_expect_eq(cpuid_xsave_size(v, 0x24, true), 576 + 256 + 64);
+    cr_expect_eq(cpuid_xsave_size(v, 0x24, false), 1088 + 64);
+    v->xstate.size[2] = 250; /* the next one is aligned */
+    cr_expect_eq(cpuid_xsave_size(v, 0x24, true), 832 + 64);
+    cr_expect_eq(cpuid_xsave_size(v, 0x44, true), 826 + 512);
+    v->cpl = 3;
+    cpuid_query(v, 0xd, 0, o);
+    cr_expect(o[1] == 2696 && o[2] == 2696, "what XSAVE stores on the real CPU");
+}
+
+Test(cpu_control, host_has_no_flaws)
+{
+    uint32_t o[4];
+    uint64_t x;
+
+    fake_io.cpuid = server;
+    v->cpuid = cpuid_model_find("host");
+    cpuid_query(v, 7, 0, o);
+    cr_assert_eq(o[3], BIT(26) | BIT(29), "IBRS and IBPB, ARCH_CAPABILITIES");
+    cr_assert(msr_read(v, 0x10a, &x, &f));
+    cr_assert_eq(x, 0x400000000d10e17bull, "%#lx", x);
+    fails(msr_write(v, 0x10a, x, &f), VEC_GP);
+    cr_assert(msr_write(v, 0x48, 3, &f), "STIBP is ignored");
+    cr_assert(msr_read(v, 0x48, &x, &f) && x == 1);
+    fails(msr_write(v, 0x48, 4, &f), VEC_GP);
+    cr_assert(msr_write(v, 0x49, 1, &f));
+    fails(msr_write(v, 0x49, 2, &f), VEC_GP);
+    fails(msr_read(v, 0x49, &x, &f), VEC_GP);
+    fails(msr_write(v, 0x10b, 1, &f), VEC_GP);
+    cpuid_query(v, 0x80000000, 0, o);
+    cr_assert_eq(o[0], 0x80000008);
+    v->cpuid = cpuid_model_find("btvmm32");
+    cpuid_query(v, 7, 0, o);
+    cr_assert_eq(o[3], 0);
+    fails(msr_read(v, 0x10a, &x, &f), VEC_GP);
+    fails(msr_write(v, 0x49, 1, &f), VEC_GP);
+}
+
+static void amd(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    server(leaf, subleaf, out);
+    if (leaf == 0 || leaf == 0x80000000)
+        memcpy(out + 1, "AuthcAMDenti", 12);
+}
+
+Test(cpu_control, amd_host)
+{
+    uint32_t o[4];
+
+    fake_io.cpuid = amd;
+    v->cpuid = cpuid_model_find("host");
+    cpuid_query(v, 0x80000000, 0, o);
+    cr_assert_eq(o[0], 0x80000021);
+    cr_assert(!memcmp(o + 1, "Auth", 4));
+    cpuid_query(v, 0x80000008, 0, o);
+    cr_assert_eq(o[1], BIT(29), "BTC_NO");
+    cpuid_query(v, 0x80000021, 0, o);
+    cr_assert_eq(o[0], BIT(29), "SRSO_NO");
+    cr_assert_eq(o[2], BIT(1) | BIT(2), "TSA_NO");
+    v->cpuid = cpuid_model_find("btvmm32");
+    cpuid_query(v, 0x80000021, 0, o);
+    cr_assert_eq(o[0] | o[1] | o[2] | o[3], 0);
 }
 
 Test(cpu_control, xcr0)

@@ -259,6 +259,71 @@ Test(cpu_interp_fp, fxsave_keeps_what_is_not_32_bit)
     expect_fault(VEC_GP, BYTES(0x0f, 0xae, 0x03));
 }
 
+/* The guest's XCR0 names x87 and SSE, the real one more: AVX is neither stored nor loaded, whatever EDX:EAX says. */
+Test(cpu_interp_fp, xsave_by_the_guests_xcr0)
+{
+    uint8_t *area = fake_gmem.mem + DATA_AT;
+
+    if (!__builtin_cpu_supports("avx2"))
+        cr_skip_test("this CPU has no AVX2");
+    v->cpuid = cpuid_model_find("host");
+    v->cr4 |= CR4_OSXSAVE;
+    v->xcr0 = 3;
+    v->gpr[REG_EAX] = v->gpr[REG_EDX] = 0xffffffff;
+    memset(fake_xmm(3), 0x33, 16);
+    memset(fake_ymm_high(3), 0x44, 16);
+    memset(area + 576, 0x5c, 3000);
+    expect_ok(BYTES(0x0f, 0xae, 0x23));
+    cr_expect_eq(v->gpr[REG_EAX] & v->gpr[REG_EDX], 0xffffffff, "the mask is the guest's again");
+    cr_expect_eq(area[160 + 3 * 16], 0x33);
+    cr_expect_eq(get64(area + 512) & ~3ull, 0, "XSTATE_BV %#lx", get64(area + 512));
+    for (unsigned i = 576; i < 3576; i++)
+        cr_assert_eq(area[i], 0x5c, "byte %u", i);
+    memset(area + 160, 0x66, 16);
+    put64(area + 512, 3);
+    expect_ok(BYTES(0x0f, 0xae, 0x2b));
+    cr_expect_eq(fake_xmm(0)[0], 0x66);
+    cr_expect_eq(fake_ymm_high(3)[0], 0x44, "not in the guest's XCR0: left alone");
+    put64(area + 512, 7); /* #GP by the guest's XCR0, though the CPU would take it */
+    expect_fault(VEC_GP, BYTES(0x0f, 0xae, 0x2b));
+    put64(area + 512, 0x203);
+    expect_fault(VEC_GP, BYTES(0x0f, 0xae, 0x2b));
+    put64(area + 512, 3);
+    put64(area + 520, 1ull << 63 | 7);
+    expect_fault(VEC_GP, BYTES(0x0f, 0xae, 0x2b));
+    v->gpr[REG_EBX] += 32;
+    expect_fault(VEC_GP, BYTES(0x0f, 0xae, 0x23));
+    v->gpr[REG_EBX] -= 32;
+    expect_fault(VEC_UD, BYTES(0x0f, 0xae, 0x33)); /* XSAVEOPT is not offered */
+    expect_fault(VEC_UD, BYTES(0x0f, 0xc7, 0x2b)); /* nor XSAVES */
+}
+
+Test(cpu_interp_fp, xsavec_and_compacted_images)
+{
+    uint8_t *area = fake_gmem.mem + DATA_AT;
+
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("xsavec"))
+        cr_skip_test("this CPU has no AVX2 or no XSAVEC");
+    v->cpuid = cpuid_model_find("host");
+    v->cr4 |= CR4_OSXSAVE;
+    v->xcr0 = 7;
+    v->gpr[REG_EAX] = v->gpr[REG_EDX] = 0xffffffff;
+    memset(fake_ymm_high(5), 0x55, 16);
+    memset(area, 0x5c, 1024);
+    memset(area + 512, 0, 64);
+    expect_ok(BYTES(0x0f, 0xc7, 0x23));
+    cr_expect_eq(get64(area + 520), 1ull << 63 | 7, "XCOMP_BV %#lx", get64(area + 520));
+    cr_expect_eq(area[576 + 5 * 16], 0x55);
+    cr_expect_eq(area[832], 0x5c, "behind the area");
+    memset(area + 576 + 5 * 16, 0x77, 16);
+    expect_ok(BYTES(0x0f, 0xae, 0x2b));
+    cr_expect_eq(fake_ymm_high(5)[9], 0x77);
+    v->gpr[REG_EAX] = 3; /* SSE alone from a whole image */
+    memset(area + 576 + 5 * 16, 0x11, 16);
+    expect_ok(BYTES(0x0f, 0xae, 0x2b));
+    cr_expect_eq(fake_ymm_high(5)[9], 0x77);
+}
+
 Test(cpu_interp_fp, maskmovdqu)
 {
     memset(fake_xmm(1), 0x11, 16);

@@ -74,7 +74,8 @@ static bool sensitive_at(unsigned at, const char *bytes, unsigned n)
     memset(next, 0x90, sizeof next);
     for (unsigned i = 0; i < n; i++)
         *(at + i < PAGE_SIZE ? &page[at + i] : &next[at + i - PAGE_SIZE]) = (uint8_t)bytes[i];
-    return scan_sensitive(page, next, false);
+    /* An opcode behind a prefix that ends the page is found on the next. */
+    return scan_sensitive(page, next, false) || scan_sensitive(next, page, false);
 }
 #define SENSITIVE(at, bytes) sensitive_at(at, bytes, sizeof(bytes) - 1)
 

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Random bytes as guest code, in random modes, under random switches.
+ *
+ *   fuzz_translate [-t SECONDS] [-n CASES] [-s SEED] [-c CASE]
+ *
+ * Each case is run twice: by the interpreter, and translated on the emulated
+ * CPU of tests/fake/world_bt.c, with attentions and hidden faults thrown in.  If the
+ * interpreter comes to an end (every exception leads to a HLT), the translated
+ * run must end in the same state.  In any case no assertion may fail, no byte
+ * outside the translations may change, and all of the translator's lists must agree.
+ * A case depends on seed and number only: -c runs one again.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cpu/interp.h"
+#include "tests/fake/world_bt.h"
+
+#define CODE 0x10000u
+#define CODE_PAGES_USED 4u
+#define DATA 0x40000u
+#define MAX_STEPS 250u
+#define GUARD 0xdb
+#define V (&fake_bt.vcpu)
+
+static uint64_t rng;
+static struct {
+    unsigned long cases, ended, stopped, endless, translated, enters;
+} count;
+
+static uint32_t rnd(uint32_t n)
+{
+    rng = rng * 6364136223846793005ull + 1442695040888963407ull;
+    return (uint32_t)(rng >> 33) % n;
+}
+
+static uint32_t rnd32(void) { return rnd(0x10000) << 16 | rnd(0x10000); }
+
+/* ------------------------------------------------------------------- cases */
+
+/* Opcodes that the translator treats in its own ways come more often. */
+static const uint8_t hot[] = {0x9c, 0x9d, 0xfa, 0xfb, 0xe8, 0xe9, 0xeb, 0xc3, 0xc2, 0x74, 0x7f, 0xe2, 0xe3, 0xff,
+                              0x06, 0x1e, 0x07, 0x1f, 0x8c, 0x8e, 0xcf, 0xcd, 0x50, 0x58, 0x8f, 0xc8, 0xc9, 0x60,
+                              0x61, 0xa4, 0xab, 0xa1, 0xa3, 0x8b, 0x89, 0x01, 0xc7, 0xc6, 0x0f, 0xcc, 0xd7, 0x62};
+static const uint8_t prefixes[] = {0x66, 0x67, 0x65, 0x64, 0x2e, 0x36, 0xf0, 0xf3, 0xf2};
+
+static void put_insn(uint8_t **at)
+{
+    uint8_t *p = *at;
+
+    while (rnd(6) == 0)
+        *p++ = prefixes[rnd(sizeof prefixes)];
+    uint8_t op = rnd(2) ? hot[rnd(sizeof hot)] : (uint8_t)rnd(256);
+    *p++ = op;
+    if (op == 0x0f)
+        *p++ = rnd(3) ? (uint8_t)(0x80 + rnd(16)) : (uint8_t)rnd(256);
+    if (op == 0xe8 || op == 0xe9 || (op == 0x0f && (p[-1] & 0xf0) == 0x80)) {
+        put32(p, rnd(64) - 24);
+        p += 4;
+    } else if ((op & 0xf0) == 0x70 || (op & 0xfc) == 0xe0 || op == 0xeb) {
+        *p++ = (uint8_t)(rnd(40) - 16);
+    } else if (op == 0xcd) {
+        *p++ = rnd(2) ? 0x80 : (uint8_t)rnd(256);
+    } else if (rnd(2)) {
+        *p++ = (uint8_t)rnd(256);
+        if (rnd(3) == 0) {
+            put32(p, rnd(2) ? DATA + rnd(0x2000) : CODE + rnd(0x3000));
+            p += 4;
+        }
+    }
+    *at = p;
+}
+
+static void make_code(void)
+{
+    uint8_t *ram = fake_bt.vm.ram;
+    uint32_t at = CODE + (rnd(2) ? rnd(0x3000) : 0x1000 * (1 + rnd(3)) - rnd(40));
+    uint8_t *p = ram + at, *end = p + 20 + rnd(200);
+
+    if (rnd(8) == 0)
+        for (uint32_t i = 0; i < 64; i++)
+            ram[at + i] = (uint8_t)rnd(256);
+    else
+        while (p < end)
+            put_insn(&p);
+    put32(ram + FAKE_BT_HANDLERS + 16 * 0x80, 0x00cf4545); /* INT 0x80: inc %ebp, twice; iret */
+    V->eip = at;
+}
+
+static void make_state(void)
+{
+    static const uint32_t odd[] = {EFLAGS_IOPL, EFLAGS_NT, EFLAGS_AC, EFLAGS_IOPL | EFLAGS_NT};
+    uint32_t eip = V->eip;
+
+    fake_bt_vcpu(rnd(3) ? 0 : 3);
+    V->eip = eip;
+    for (unsigned i = 0; i < 8; i++)
+        V->gpr[i] = rnd(3) ? DATA + rnd(0x2000) : rnd(2) ? CODE + rnd(0x4000) : rnd32();
+    V->gpr[REG_ESP] = rnd(16) ? 0x80000 - 4 * rnd(64) : rnd32();
+    V->gpr[REG_ECX] = rnd(2) ? rnd(64) : V->gpr[REG_ECX];
+    V->eflags |= (rnd32() & (EFLAGS_ARITH | EFLAGS_DF)) | (rnd(8) ? 0 : odd[rnd(4)]) | (rnd(4) ? 0 : EFLAGS_IF);
+    if (rnd(8) == 0)
+        V->cr0 |= CR0_TS;
+    if (rnd(8) == 0)
+        V->cr4 &= ~CR4_OSFXSR;
+    if (rnd(8) == 0)
+        V->seg[SEG_SS].attr &= ~SEG_ATTR_DB;
+    if (rnd(8) == 0)
+        V->seg[SEG_GS].limit = rnd(0x100000);
+    if (rnd(8) == 0)
+        V->seg[SEG_GS].base = 0x140000;
+    if (rnd(8) == 0) {
+        V->seg[SEG_CS].base = CODE - rnd(0x1000);
+        V->eip -= V->seg[SEG_CS].base;
+        V->seg[SEG_CS].limit = V->eip + rnd(0x100);
+    }
+}
+
+/* -------------------------------------------------------------- the two runs */
+
+struct end {
+    struct vcpu v;
+    unsigned stop;
+    uint8_t ram[FAKE_BT_RAM];
+};
+static struct end start, want;
+
+static void save(struct end *e)
+{
+    e->v = *V;
+    e->stop = fake_bt.vm.stop;
+    memcpy(e->ram, fake_bt.vm.ram, FAKE_BT_RAM);
+}
+
+static void restore(const struct end *e)
+{
+    *V = e->v;
+    fake_bt.vm.stop = e->stop;
+    memcpy(fake_bt.vm.ram, e->ram, FAKE_BT_RAM);
+    V->hsel_dirty = 0x3f;
+}
+
+static bool over(void) { return V->halted || fake_bt.vm.stop; }
+
+static bool run_interpreted(void)
+{
+    for (unsigned i = 0; i < MAX_STEPS && !over(); i++)
+        interp_run_one(V);
+    return over();
+}
+
+static void run_translated(bool storm, unsigned max)
+{
+    for (unsigned i = 0; i < max && !over(); i++) {
+        if (storm && rnd(3) == 0)
+            memset(fake_bt.hidden, 1, sizeof fake_bt.hidden);
+        fake_bt.attention_in = storm ? 1 + rnd(80) : 4000;
+        V->attention = 0;
+        if (bt_can_run(V))
+            bt_run(V);
+        else
+            interp_run_one(V);
+    }
+    fake_bt.attention_in = 0;
+}
+
+static bool differs(const char **what)
+{
+    const struct vcpu *w = &want.v;
+
+    *what = "registers";
+    if (memcmp(V->gpr, w->gpr, sizeof V->gpr))
+        return true;
+    *what = "eip";
+    if (V->eip != w->eip)
+        return true;
+    *what = "eflags";
+    if (V->eflags != w->eflags)
+        return true;
+    *what = "system state";
+    if (V->cpl != w->cpl || V->cr0 != w->cr0 || V->cr2 != w->cr2 || V->cr3 != w->cr3 || V->cr4 != w->cr4 ||
+        memcmp(V->dr, w->dr, sizeof V->dr) || memcmp(V->seg, w->seg, sizeof V->seg) || V->halted != w->halted ||
+        fake_bt.vm.stop != want.stop)
+        return true;
+    *what = "memory";
+    return memcmp(fake_bt.vm.ram, want.ram, FAKE_BT_RAM) != 0;
+}
+
+static void show(const char *what, unsigned long n, uint64_t seed)
+{
+    static const char *const reg[8] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
+    const uint8_t *code = start.ram + ((start.v.seg[SEG_CS].base + start.v.eip) & (FAKE_BT_RAM - 1));
+
+    printf("# case %lu of seed %llu: %s differ (stop %s)\n# code at %#x:", n, (unsigned long long)seed, what,
+           fake_bt.vm.stop_msg, start.v.eip);
+    for (unsigned i = 0; i < 48; i++)
+        printf(" %02x", code[i]);
+    printf("\n#      start      interpreted translated\n");
+    for (unsigned i = 0; i < 8; i++)
+        printf("# %s %08x %08x %08x\n", reg[i], start.v.gpr[i], want.v.gpr[i], V->gpr[i]);
+    printf("# eip %08x %08x %08x\n# efl %08x %08x %08x\n# cr0 %08x %08x %08x\n# cr2 %08x %08x %08x\n", start.v.eip,
+           want.v.eip, V->eip, start.v.eflags, want.v.eflags, V->eflags, start.v.cr0, want.v.cr0, V->cr0,
+           start.v.cr2, want.v.cr2, V->cr2);
+    for (unsigned i = 0, shown = 0; i < FAKE_BT_RAM && shown < 8; i++)
+        if (fake_bt.vm.ram[i] != want.ram[i]) {
+            printf("# [%#x] %02x %02x %02x\n", i, start.ram[i], want.ram[i], fake_bt.vm.ram[i]);
+            shown++;
+        }
+}
+
+/* Switches stay for a batch of cases: a new translator costs more than many cases. */
+#define BATCH 64u
+
+static void new_batch(uint64_t seed, unsigned long n)
+{
+    struct bt_options o = {0};
+
+    rng = seed ^ (n / BATCH + 1) * 0x9e3779b97f4a7c15ull;
+    rnd(2);
+    o.tu_insns = rnd(3) ? 0 : 1 + rnd(12);
+    o.tc_bytes = rnd(3) ? 0 : 16384 + rnd(16384);
+    o.no_chain = rnd(6) == 0;
+    o.no_return_cache = rnd(6) == 0;
+    o.no_indirect = rnd(6) == 0;
+    o.no_inline_if = rnd(6) == 0;
+    o.no_inline_seg = rnd(6) == 0;
+    o.check = rnd(6) == 0;
+    fake_bt_new(&o);
+    memset(fake_bt.tc + (fake_bt.vm.bt->tc_start - WIN_TC), GUARD, WIN_TC_END - fake_bt.vm.bt->tc_start);
+}
+
+/* The bytes behind all translations so far are nobody's.  After a flush in mid-run those may reach to the limit. */
+static bool guard_holds(uint32_t *used)
+{
+    struct bt *bt = fake_bt.vm.bt;
+    uint32_t end = fake_bt.vm.stats->tc_flushes ? bt->tc_limit : bt->tc_next;
+
+    if (*used < end - WIN_TC)
+        *used = end - WIN_TC;
+    for (uint32_t i = *used; i < *used + 65536 && i < FAKE_TC_SIZE; i++)
+        if (fake_bt.tc[i] != GUARD)
+            return false;
+    return true;
+}
+
+static bool one(uint64_t seed, unsigned long n)
+{
+    static uint32_t used;
+    const char *what;
+    bool ended, storm;
+
+    if (!fake_bt.vm.bt || n % BATCH == 0)
+        used = 0, new_batch(seed, n);
+    else
+        fake_bt_again();
+    rng = seed * 0x2545f4914f6cdd1dull ^ (n + 1) * 0xd1342543de82ef95ull;
+    rnd(2);
+    make_code();
+    make_state();
+    save(&start);
+    ended = run_interpreted();
+    save(&want);
+    fake_bt_again();
+    restore(&start);
+    fake_bt.vm.stats->tc_flushes = 0;
+    storm = rnd(2);
+    run_translated(storm, ended ? 20000 : 4);
+    fake_bt_consistent();
+    count.cases++;
+    count.ended += ended;
+    count.stopped += ended && want.stop;
+    count.endless += !ended;
+    count.translated += fake_bt.vm.stats->tu_translated;
+    count.enters += fake_bt.vm.stats->world_enters;
+    if (!guard_holds(&used)) {
+        show("bytes outside the translations", n, seed);
+        return false;
+    }
+    if (fake_bt.vm.stop == VM_STOP_DIVERGED || (ended && differs(&what))) {
+        show(fake_bt.vm.stop == VM_STOP_DIVERGED ? "checker and translation" : what, n, seed);
+        return false;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned long max = ~0ul, only = ~0ul, failed = 0;
+    uint64_t seed = 1;
+    long seconds = 20;
+    int c;
+
+    while ((c = getopt(argc, argv, "t:n:s:c:")) != -1) {
+        if (c == 't')
+            seconds = atol(optarg);
+        else if (c == 'n')
+            max = strtoul(optarg, NULL, 0);
+        else if (c == 's')
+            seed = strtoull(optarg, NULL, 0);
+        else if (c == 'c')
+            only = strtoul(optarg, NULL, 0);
+        else
+            return 2;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    printf("1..2\n# seed %llu\n", (unsigned long long)seed);
+    if (only != ~0ul) {
+        new_batch(seed, only);
+        return !one(seed, only);
+    }
+    time_t end = time(NULL) + seconds;
+    for (unsigned long n = 0; n < max && failed < 5 && (n % 16 || time(NULL) < end); n++)
+        failed += !one(seed, n);
+    printf("%s 1 - %lu cases: %lu failed\n", failed ? "not ok" : "ok", count.cases, failed);
+    /* A generator whose cases never end, or never get to be translated, tests nothing. */
+    bool worth = count.ended > count.cases / 2 && count.translated > 2 * count.cases;
+    printf("%s 2 - %lu ended (%lu by a stop), %lu endless; %lu translations, %lu entries\n", worth ? "ok" : "not ok",
+           count.ended, count.stopped, count.endless, count.translated, count.enters);
+    return failed || !worth;
+}
