@@ -14,7 +14,7 @@ struct sink {
 };
 
 struct spec {
-    bool zero, alt, left;
+    bool zero, alt, left, plus;
     unsigned width, longs;
     bool has_precision;
     unsigned precision;
@@ -96,6 +96,8 @@ static struct spec parse_spec(const char **p)
             sp.alt = true;
         else if (**p == '-')
             sp.left = true;
+        else if (**p == '+')
+            sp.plus = true;
         else
             break;
     }
@@ -124,7 +126,8 @@ static void put_signed(struct sink *s, const struct spec *sp, struct args *a)
 {
     int64_t x = sp->longs ? va_arg(a->ap, long) : va_arg(a->ap, int);
 
-    put_number(s, sp, x < 0 ? 0 - (uint64_t)x : (uint64_t)x, 10, x < 0 ? "-" : "");
+    put_number(s, sp, x < 0 ? 0 - (uint64_t)x : (uint64_t)x, 10,
+               x < 0 ? "-" : sp->plus ? "+" : "");
 }
 
 static void put_hex(struct sink *s, const struct spec *sp, uint64_t x)

@@ -2,7 +2,7 @@
  * A small formatter for stop messages and dumps.
  *
  * World: monitor and host.  Knows %d %u %x %c %s %% with l/ll, zero padding
- * and width, and '#'.  Output is always terminated; returns the length that
+ * and width, '-', '+' and '#'.  Output is always terminated; returns the length that
  * the whole text would have (like C99 snprintf).  No errors.
  */
 #ifndef BASE_FMT_H

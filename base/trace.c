@@ -4,16 +4,25 @@
  *
  * One writer, one reader in another process: the record is complete before
  * `head` moves past it.  x86 keeps stores in order (SDM vol. 3A 8.2.2), so a
- * compiler barrier is enough.  A full ring overwrites its oldest records, also
- * when `lossless` is set: the reader sees from head - tail that it was too late.
+ * compiler barrier is enough.  A full ring overwrites its oldest records (the
+ * reader sees from head - tail that it was too late), unless `lossless` is set:
+ * then the world makes the writer wait for the reader.
  */
 #include "base/trace.h"
+
+/* Where no world says how to wait, oldest records go. */
+__attribute__((weak)) void trace_full(struct trace_ring *t)
+{
+    (void)t;
+}
 
 void trace_write(struct trace_ring *t, enum trace_event event, uint32_t a, uint32_t b, uint32_t c)
 {
     uint64_t head = t->head;
     struct trace_record *r = &t->rec[head & (TRACE_RECORDS - 1)];
 
+    if (unlikely(head - t->tail >= TRACE_RECORDS) && t->lossless)
+        trace_full(t);
     r->tsc = __builtin_ia32_rdtsc();
     r->event = event;
     r->a = a;

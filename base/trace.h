@@ -3,7 +3,8 @@
  *
  * World: written by the monitor, read by the VMX (and by the dump of a dying
  * VM).  `mask` selects events (bit = event number); a cleared bit costs one
- * test.  The ring overwrites its oldest records unless the VMX drains it.
+ * test.  The ring overwrites its oldest records unless the VMX drains it; a
+ * lossless one makes the writer wait.
  * Owner: the memory that both worlds share.  No errors.
  */
 #ifndef BASE_TRACE_H
@@ -30,13 +31,16 @@ struct trace_ring {
     uint64_t mask;
     volatile uint64_t head; /* records ever written */
     volatile uint64_t tail; /* records that the VMX has taken */
-    volatile uint32_t lossless; /* writer calls trace_full() when the reader lags */
+    volatile uint32_t lossless; /* VMX, before start: the writer waits in trace_full() for a reader that lags */
     struct trace_record rec[TRACE_RECORDS];
 };
 
 _Static_assert(TRACE_COUNT <= 64, "the mask is one word");
 
 void trace_write(struct trace_ring *t, enum trace_event event, uint32_t a, uint32_t b, uint32_t c);
+
+/* Wait until a full ring has room again: bound at link time by a world that can wait.  Writes no records. */
+void trace_full(struct trace_ring *t);
 
 #define TRACE_ON(t, ev) unlikely((t)->mask >> TRACE_##ev & 1)
 #define TRACE_EV(t, ev, a, b, c)                                          \

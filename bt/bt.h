@@ -33,7 +33,7 @@ void bt_set_irq_pending(struct vm *vm, bool pending);
 enum bt_flush { BT_FLUSH_FULL, BT_FLUSH_RESET, BT_FLUSH_REMAP };
 void bt_flush(struct vm *vm, enum bt_flush reason);
 
-/* Text for the dump: the translation units entered last. */
-int bt_dump(struct vm *vm, char *buf, size_t size);
+/* For the dump: the EIPs of the translation units that the monitor entered last, latest first; returns how many. */
+unsigned bt_recent(const struct vm *vm, uint32_t *eip, unsigned max);
 
 #endif

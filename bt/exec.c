@@ -10,7 +10,6 @@
  */
 #include "base/assert.h"
 #include "bt/bt_priv.h"
-#include "base/fmt.h"
 #include "cpu/exception.h"
 #include "cpu/interp.h"
 #include "cpu/io.h"
@@ -434,8 +433,10 @@ static enum next take_fault(struct vcpu *v, tca_t *tca)
 
         for (unsigned i = 0; i < bt->nplants; i++)
             planted |= bt->plant[i].tca == e.tca;
-        if (planted)
+        if (planted) {
+            *tca = e.tca; /* should it be no boundary after all, the guest goes on from there */
             return take_attention(v, e.tca);
+        }
     }
     if (!bt_sync_fault(v, e.tca, &t, &n))
         BUG("fault outside translated instructions");
@@ -542,12 +543,12 @@ void bt_run(struct vcpu *v)
     ASSERT(!bt->nplants || vm->stop);
 }
 
-int bt_dump(struct vm *vm, char *buf, size_t size)
+unsigned bt_recent(const struct vm *vm, uint32_t *eip, unsigned max)
 {
-    struct bt *bt = vm->bt;
-    size_t n = 0;
+    const struct bt *bt = vm->bt;
+    unsigned n;
 
-    for (unsigned i = 0; i < 16 && i < bt->nrecent && n < size; i++)
-        n += (size_t)fmt(buf + n, size - n, "%08x ", bt->recent[(bt->nrecent - 1 - i) % ARRAY_SIZE(bt->recent)]);
-    return (int)(n < size ? n : size);
+    for (n = 0; n < max && n < bt->nrecent && n < ARRAY_SIZE(bt->recent); n++)
+        eip[n] = bt->recent[(bt->nrecent - 1 - n) % ARRAY_SIZE(bt->recent)];
+    return n;
 }

@@ -211,14 +211,36 @@ static void trace_bytes(struct vm *vm, enum trace_event event, const uint8_t *by
     }
 }
 
-static void trace_tu(struct vm *vm, const struct tu *t)
+static void trace_guest(struct vm *vm, const struct tu *t)
 {
     uint32_t off = page_offset(t->cs_base + t->eip);
     uint32_t here = t->len < PAGE_SIZE - off ? t->len : PAGE_SIZE - off;
+    uint8_t bytes[256] = { 0 };
 
+    memcpy(bytes, phys_hva(vm, gpn_to_gpa(t->gpn[0])) + off, here);
+    if (here < t->len && t->gpn[1] != NO_GPN)
+        memcpy(bytes + here, phys_hva(vm, gpn_to_gpa(t->gpn[1])), t->len - here);
+    trace_bytes(vm, TRACE_tu_guest, bytes, t->len);
+}
+
+static void trace_map(struct vm *vm, const struct tu *t)
+{
+    for (unsigned i = 0; i < t->nmap; i += 3) {
+        uint32_t w[3] = { 0, 0, 0 };
+
+        for (unsigned j = 0; j < 3 && i + j < t->nmap; j++)
+            w[j] = t->map[i + j].off | (uint32_t)t->map[i + j].kind << 16 | (uint32_t)t->map[i + j].insn << 20 | BIT(31);
+        trace_write(vm->trace, TRACE_tu_map, w[0], w[1], w[2]);
+    }
+}
+
+static void trace_tu(struct vm *vm, const struct tu *t)
+{
     TRACE_EV(vm->trace, tu, t->eip, t->tca, t->len | t->tc_len << 16);
     if (TRACE_ON(vm->trace, tu_guest))
-        trace_bytes(vm, TRACE_tu_guest, phys_hva(vm, gpn_to_gpa(t->gpn[0])) + off, here);
+        trace_guest(vm, t);
+    if (TRACE_ON(vm->trace, tu_map))
+        trace_map(vm, t);
     if (TRACE_ON(vm->trace, tu_host))
         trace_bytes(vm, TRACE_tu_host, tc_hva(vm->bt, t->tca), t->tc_len);
 }

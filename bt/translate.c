@@ -306,7 +306,8 @@ static uint8_t *emit_push_return(struct tr *r, uint32_t ret, unsigned spill)
     uint8_t *imm;
     unsigned user = mode_user(r->mode);
 
-    rec(r, MAP_BODY, 0, spill);
+    if (spill) /* else the instruction's own record says it all, and is a boundary */
+        rec(r, MAP_BODY, 0, spill);
     emit_push_imm(&r->e, ret);
     if (r->bt->opt.no_return_cache || r->bt->opt.no_indirect)
         return NULL;
@@ -491,11 +492,22 @@ static void emit_popf_insn(struct tr *r)
     emit_land(&r->e, done);
 }
 
+/* As CPUs do: 16 bits are written, the upper half of the slot stays. */
+static void emit_push_selector(struct tr *r, unsigned seg)
+{
+    emit_store(&r->e, REG_ECX, WD_OFF(spill_ecx));
+    emit_load(&r->e, REG_ECX, WD_OFF(sel) + seg * 4);
+    rec(r, MAP_BODY, 0, SPILL_ECX);
+    emit_bytes(&r->e, (const uint8_t[]){ 0x66, 0x89, 0x4c, 0x24, 0xfc }, 5); /* mov %cx, -4(%esp) */
+    emit_load(&r->e, REG_ECX, WD_OFF(spill_ecx));
+    emit_lea(&r->e, REG_ESP, REG_ESP, 0u - 4);
+}
+
 static void emit_seg_read_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b)
 {
     unsigned reg;
 
-    if (r->bt->opt.no_inline_seg) {
+    if (r->bt->opt.no_inline_seg || (b[in->opcode_off] != 0x8c && (r->mode & MODE_SS16))) {
         emit_interp(r, false);
     } else if (b[in->opcode_off] == 0x8c) {
         reg = in->modrm >> 3 & 7;
@@ -508,7 +520,7 @@ static void emit_seg_read_insn(struct tr *r, const struct bt_insn *in, const uin
         reg = b[in->opcode_off] >> 3 & 7;
         if (b[in->opcode_off] >= 0xa0)
             reg = b[in->opcode_off] == 0xa0 ? SEG_FS : SEG_GS;
-        emit_gs(&r->e, 0xff, 6, WD_OFF(sel) + reg * 4);
+        emit_push_selector(r, reg);
     }
 }
 

@@ -186,7 +186,7 @@ enum console_event console_input(struct console *c, struct cross *x, bool *fed)
 
 bool console_has_output(const struct cross *x)
 {
-    return x->tx_head != x->tx_tail;
+    return __atomic_load_n(&x->tx_head, __ATOMIC_SEQ_CST) != x->tx_tail;
 }
 
 /* Write one piece; false when that is all for now (*event says if the reader has gone). */
@@ -216,7 +216,9 @@ static bool output_piece(struct console *c, struct cross *x, bool block, enum co
         }
         n = (uint32_t)done;
     }
-    __atomic_store_n(&x->tx_tail, tail + n, __ATOMIC_RELEASE);
+    /* A full barrier before tx_head is looked at again: the writer stores its head, then looks at the tail
+     * to see whether to ring, and one of the two must see the other. */
+    __atomic_store_n(&x->tx_tail, tail + n, __ATOMIC_SEQ_CST);
     return true;
 }
 

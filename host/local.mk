@@ -18,8 +18,11 @@ libhost_a_SOURCES = \
     %reldir%/features.def \
     %reldir%/guestram.c \
     %reldir%/guestram.h \
+    %reldir%/guestend.c \
     %reldir%/image.c \
     %reldir%/image.h \
+    %reldir%/listing.c \
+    %reldir%/listing.h \
     %reldir%/message.c \
     %reldir%/message.h \
     %reldir%/multiboot.c \

@@ -305,6 +305,23 @@ static bool parse_features(struct bt_options *bt, const char *list)
     return ok;
 }
 
+/* All that the listing of a translation unit is made of. */
+#define LISTING (BIT64(TRACE_tu) | BIT64(TRACE_tu_guest) | BIT64(TRACE_tu_map) | BIT64(TRACE_tu_host))
+
+static uint64_t events_of(const char *pattern)
+{
+    uint64_t hit = 0;
+
+    if (!strcmp(pattern, "all"))
+        return BIT64(ARRAY_SIZE(events)) - 1;
+    if (!strcmp(pattern, "listing"))
+        return LISTING;
+    for (unsigned i = 0; i < ARRAY_SIZE(events); i++)
+        if (!fnmatch(pattern, events[i].name, 0) || !fnmatch(pattern, events[i].group, 0))
+            hit |= BIT64(i);
+    return hit;
+}
+
 bool options_trace_mask(const char *list, uint64_t *mask)
 {
     char *copy = strdup(list), *save = NULL;
@@ -314,15 +331,14 @@ bool options_trace_mask(const char *list, uint64_t *mask)
     for (char *w = ok ? strtok_r(copy, ",", &save) : NULL; w && ok; w = strtok_r(NULL, ",", &save)) {
         bool minus = *w == '-';
         const char *pattern = w + minus;
-        uint64_t hit = 0;
-        for (unsigned i = 0; i < ARRAY_SIZE(events); i++)
-            if (!fnmatch(pattern, events[i].name, 0) || !fnmatch(pattern, events[i].group, 0) ||
-                !strcmp(pattern, "all"))
-                hit |= BIT64(i);
+        uint64_t hit = events_of(pattern);
         if (!hit)
             ok = complain(near_event(pattern), "", "--trace: no event or group matches '%s'", pattern);
         *mask = minus ? *mask & ~hit : *mask | hit;
     }
+    /* Code on both sides wants the map that puts one beside the other. */
+    if ((*mask & LISTING & ~BIT64(TRACE_tu_map)) == (LISTING & ~BIT64(TRACE_tu_map)))
+        *mask |= LISTING;
     free(copy);
     return ok;
 }
@@ -349,6 +365,8 @@ static void list_events(FILE *f)
 {
     for (size_t i = 0; i < ARRAY_SIZE(events); i++)
         fprintf(f, "  %-12s %s\n", events[i].group, events[i].name);
+    fputs("'all' stands for all of them, 'listing' for tu, tu_guest, tu_map and tu_host: guest code beside its\n"
+          "translation.\n", f);
 }
 
 bool options_parse(struct options *o, int argc, char **argv)

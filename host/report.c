@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Counters as text and JSON, and code listings.
+ * Counters as text and JSON.
  */
 #include "host/report.h"
 
-#include <capstone/capstone.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -47,26 +46,4 @@ void report_stats_json(FILE *f, const struct stats *s, uint64_t tsc_hz, const ch
 #include "base/stats.def"
 #undef STAT
     fputs("\n}}\n", f);
-}
-
-void listing_code(FILE *f, const uint8_t *code, size_t n, uint32_t addr, unsigned bits, const char *prefix)
-{
-    csh cs;
-    uint64_t at = addr;
-
-    if (cs_open(CS_ARCH_X86, bits == 16 ? CS_MODE_16 : CS_MODE_32, &cs) != CS_ERR_OK)
-        return;
-    cs_option(cs, CS_OPT_SYNTAX, CS_OPT_SYNTAX_ATT);
-    cs_insn *insn = cs_malloc(cs);
-    while (insn && n > 0) {
-        if (!cs_disasm_iter(cs, &code, &n, &at, insn)) {
-            fprintf(f, "%s%08" PRIx64 "  .byte %#x\n", prefix, at, *code);
-            code++, n--, at++;
-            continue;
-        }
-        fprintf(f, "%s%08" PRIx64 "  %s %s\n", prefix, insn->address, insn->mnemonic, insn->op_str);
-    }
-    if (insn)
-        cs_free(insn, 1);
-    cs_close(&cs);
 }

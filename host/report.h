@@ -9,6 +9,8 @@
 
 #include <stdio.h>
 
+#include "host/guestram.h"
+#include "host/listing.h"
 #include "host/symbols.h"
 #include "world/cross.h"
 
@@ -22,17 +24,17 @@ struct trace_out {
     FILE *file;                  /* NULL: no trace */
     const struct symbols *symbols;
     uint64_t tsc_start, tsc_hz;
-    /* Called after a `tu` line to list the guest code and its translation; may be NULL. */
-    void (*tu_listing)(struct trace_out *t, uint32_t eip, uint32_t tca, uint32_t len);
-    void *opaque;
+    struct listing_tu *tu;       /* being put together from its records, or NULL */
 };
 
 /* Take what is new in the ring and write it as lines; returns the number of records taken. */
 uint64_t trace_drain(struct trace_out *t, struct trace_ring *ring);
+/* Nothing more will come: write what waits for more records. */
+void trace_finish(struct trace_out *t);
 /* One record as text, without the time and the newline. */
 void trace_format(char *buf, size_t size, const struct trace_record *r, const struct symbols *symbols);
 
-/* A Capstone listing of `n` bytes at `addr` as 16- or 32-bit code, one instruction a line. */
-void listing_code(FILE *f, const uint8_t *code, size_t n, uint32_t addr, unsigned bits, const char *prefix);
+/* The code and the stack at which a guest ended, out of its RAM. */
+void report_guest_end(FILE *f, const struct cross_end *end, const struct guestram *ram, const struct symbols *symbols);
 
 #endif

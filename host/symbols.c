@@ -13,7 +13,7 @@
 
 #define REACH (1u << 20) /* farther than this from a symbol is not in its function */
 
-static bool add(struct symbols *s, uint32_t addr, const char *name, size_t len)
+static bool add(struct symbols *s, uint32_t addr, const char *name, size_t len, bool data)
 {
     if (s->count == s->room) {
         size_t room = s->room ? s->room * 2 : 4096;
@@ -29,21 +29,38 @@ static bool add(struct symbols *s, uint32_t addr, const char *name, size_t len)
     for (char *p = copy; *p; p++)
         if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 127)
             *p = '?';
-    s->table[s->count++] = (struct symbol){addr, copy};
+    s->table[s->count++] = (struct symbol){addr, copy, data};
     return true;
 }
 
-static int compare(const void *a, const void *b)
+/*
+ * "c0100000 T name", perhaps "[module]" behind it: 8 or 16 digits, a letter, printable
+ * characters.  Anything else is skipped; true if it was a symbol's line.
+ */
+static bool parse_map_line(struct symbols *s, const char *line)
 {
-    const struct symbol *x = a, *y = b;
-    return x->addr < y->addr ? -1 : x->addr > y->addr;
+    size_t digits = strspn(line, "0123456789abcdefABCDEF");
+    unsigned long long addr = strtoull(line, NULL, 16);
+
+    if ((digits != 8 && digits != 16) || line[digits] != ' ' || !line[digits + 1] || line[digits + 2] != ' ')
+        return false;
+    char type = line[digits + 1];
+    const char *name = line + digits + 3;
+    size_t len = strcspn(name, " \t\r");
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)name[i] <= ' ' || (unsigned char)name[i] >= 127)
+            return false;
+    return len > 0 && addr <= UINT32_MAX && strchr("tTwWdDbBrR", type) &&
+           add(s, (uint32_t)addr, name, len, strchr("dDbBrR", type) != NULL);
 }
 
-/* Lines "address type name"; anything else is skipped. */
-static bool parse_map(struct symbols *s, const char *text, size_t size)
+/* A file with NUL bytes is no text, whatever some of its bytes look like. */
+static void parse_map(struct symbols *s, const char *text, size_t size)
 {
     const char *end = text + size;
 
+    if (memchr(text, '\0', size))
+        return;
     while (text < end) {
         const char *eol = memchr(text, '\n', (size_t)(end - text));
         if (!eol)
@@ -52,14 +69,9 @@ static bool parse_map(struct symbols *s, const char *text, size_t size)
         size_t n = (size_t)(eol - text) < sizeof line - 1 ? (size_t)(eol - text) : sizeof line - 1;
         memcpy(line, text, n);
         line[n] = '\0';
-        unsigned long long addr;
-        char type, name[200];
-        if (sscanf(line, "%llx %c %199s", &addr, &type, name) == 3 && addr <= UINT32_MAX &&
-            strchr("tTwWdDbBrR", type) && !add(s, (uint32_t)addr, name, strlen(name)))
-            return false;
+        parse_map_line(s, line);
         text = eol + 1;
     }
-    return true;
 }
 
 static void parse_section(struct symbols *s, Elf *elf, Elf_Scn *scn, size_t strings)
@@ -69,19 +81,33 @@ static void parse_section(struct symbols *s, Elf *elf, Elf_Scn *scn, size_t stri
         for (int i = 0; gelf_getsym(d, i, &sym); i++) {
             unsigned type = GELF_ST_TYPE(sym.st_info);
             const char *name = elf_strptr(elf, strings, sym.st_name);
-            if (name && *name && sym.st_shndx != SHN_UNDEF && type != STT_FILE && type != STT_SECTION)
-                add(s, (uint32_t)sym.st_value, name, strlen(name));
+            if (name && *name && sym.st_shndx != SHN_UNDEF && sym.st_shndx != SHN_ABS && type != STT_FILE &&
+                type != STT_SECTION)
+                add(s, (uint32_t)sym.st_value, name, strlen(name), type == STT_OBJECT);
         }
     }
 }
 
-static bool parse_elf(struct symbols *s, const struct image *img)
+static int compare(const void *a, const void *b)
 {
-    if (img->size < sizeof(Elf32_Ehdr) || img->data[EI_CLASS] != ELFCLASS32 ||
-        img->data[EI_DATA] != ELFDATA2LSB)
+    const struct symbol *x = a, *y = b;
+    return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+static bool finish(struct symbols *s)
+{
+    if (s->count)
+        qsort(s->table, s->count, sizeof *s->table, compare);
+    return s->count > 0;
+}
+
+bool symbols_of_elf(struct symbols *s, const uint8_t *data, size_t size)
+{
+    if (size < sizeof(Elf32_Ehdr) || memcmp(data, ELFMAG, SELFMAG) || data[EI_CLASS] != ELFCLASS32 ||
+        data[EI_DATA] != ELFDATA2LSB)
         return false;
     elf_version(EV_CURRENT);
-    Elf *elf = elf_memory((char *)img->data, img->size);
+    Elf *elf = elf_memory((char *)data, size);
     if (!elf)
         return false;
     for (Elf_Scn *scn = elf_nextscn(elf, NULL); scn; scn = elf_nextscn(elf, scn)) {
@@ -90,7 +116,7 @@ static bool parse_elf(struct symbols *s, const struct image *img)
             parse_section(s, elf, scn, sh.sh_link);
     }
     elf_end(elf);
-    return true;
+    return finish(s);
 }
 
 bool symbols_load(struct symbols *s, const char *path, char *err, size_t err_size)
@@ -101,17 +127,14 @@ bool symbols_load(struct symbols *s, const char *path, char *err, size_t err_siz
         free(img.data);
         return false;
     }
-    if (img.size >= 4 && !memcmp(img.data, "\177ELF", 4))
-        parse_elf(s, &img);
-    else
+    if (!symbols_of_elf(s, img.data, img.size)) {
         parse_map(s, (char *)img.data, img.size);
-    free(img.data);
-    if (s->count == 0) {
-        snprintf(err, err_size, "%s: no symbols (neither an i386 ELF symbol table nor a System.map)", path);
-        return false;
+        finish(s);
     }
-    qsort(s->table, s->count, sizeof *s->table, compare);
-    return true;
+    free(img.data);
+    if (s->count == 0)
+        snprintf(err, err_size, "%s: no symbols (neither an i386 ELF symbol table nor a System.map)", path);
+    return s->count > 0;
 }
 
 void symbols_free(struct symbols *s)
@@ -137,4 +160,15 @@ const char *symbols_find(const struct symbols *s, uint32_t addr, uint32_t *offse
         return NULL;
     *offset = addr - s->table[lo - 1].addr;
     return s->table[lo - 1].name;
+}
+
+const char *symbols_text(const struct symbols *s, uint32_t addr, char *buf, size_t size)
+{
+    uint32_t off;
+    const char *name = s ? symbols_find(s, addr, &off) : NULL;
+
+    *buf = '\0';
+    if (name)
+        snprintf(buf, size, off ? " <%s+%#x>" : " <%s>", name, off);
+    return buf;
 }

@@ -74,6 +74,7 @@ static bool make_cross(struct vmx *v)
     x->config.debug_exit_port = DEBUG_EXIT_PORT;
     x->config.profile = o->stats != 0;
     x->trace.mask = o->trace_mask;
+    x->trace.lossless = o->trace_file != NULL;
     return true;
 }
 
@@ -140,18 +141,24 @@ bool vmx_reload(struct vmx *v)
     return load(v);
 }
 
+const struct symbols *vmx_symbols(struct vmx *v)
+{
+    if (!v->symbols.count && !v->o->symbols)
+        symbols_of_elf(&v->symbols, v->images.kernel.data, v->images.kernel.size);
+    return &v->symbols;
+}
+
 static bool read_images(struct vmx *v)
 {
     const struct options *o = v->o;
-    char err[300], ignored[300];
+    char err[300];
 
     if (!boot_images_read(&v->images, o->image, o->initrd, o->append, err, sizeof err)) {
         message("%s", err);
         return false;
     }
-    /* An ELF image brings its own symbols. */
-    if (!o->symbols && v->trace.file)
-        symbols_load(&v->symbols, o->image, ignored, sizeof ignored);
+    if (v->trace.file)
+        vmx_symbols(v);
     return true;
 }
 

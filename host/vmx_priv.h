@@ -45,6 +45,8 @@ void vmx_kill(struct vmx *v);
 
 /* vmx.c: put the images into RAM again. */
 bool vmx_reload(struct vmx *v);
+/* --symbols, or what an ELF image brings. */
+const struct symbols *vmx_symbols(struct vmx *v);
 
 /* vmxend.c: reports and exit status. */
 void vmx_print_stats(struct vmx *v);

@@ -67,6 +67,22 @@ static void print_dump(struct cross *x)
         message_text("\n");
 }
 
+/* Only a VMM that ended in order has said where the guest was. */
+static void print_guest_end(struct vmx *v)
+{
+    struct cross_end end = v->x->end;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = end.valid ? open_memstream(&text, &size) : NULL;
+
+    if (!f)
+        return;
+    report_guest_end(f, &end, &v->ram, vmx_symbols(v));
+    fclose(f);
+    message_text(text);
+    free(text);
+}
+
 static int bad_end(struct vmx *v, const char *kind)
 {
     char why[sizeof v->x->stop_msg + 1];
@@ -75,6 +91,7 @@ static int bad_end(struct vmx *v, const char *kind)
     why[sizeof why - 1] = '\0';
     message("%s%s%s", kind, *why ? ": " : "", why);
     print_dump(v->x);
+    print_guest_end(v);
     return 1;
 }
 
@@ -117,8 +134,6 @@ int vmx_end(struct vmx *v)
 {
     console_close(&v->console);
     final_stats(v);
-    if (v->trace.file)
-        fflush(v->trace.file);
     /* A stop that we asked for is no error, whatever the VMM was doing; what it found itself counts. */
     bool asked = v->x->stopped == VM_RUNNING || v->x->stopped == VM_STOP_HOST;
     if (asked && v->ended_by)

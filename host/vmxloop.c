@@ -176,6 +176,15 @@ static void serve_reset(struct vmx *v)
     proc_world_kick(v->x, v->vmm);
 }
 
+/* A lossless trace's writer may be waiting for room: trace_full() in world/proc/clock.c. */
+static void take_trace(struct vmx *v)
+{
+    struct trace_ring *ring = &v->x->trace;
+
+    if (trace_drain(&v->trace, ring) && ring->lossless)
+        syscall(SYS_futex, (volatile uint32_t *)&ring->tail, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
 /* All that the VMM may want; cheap when it wants nothing. */
 static void serve(struct vmx *v)
 {
@@ -185,7 +194,7 @@ static void serve(struct vmx *v)
         quit(v);
     if (was_full)
         proc_world_kick(v->x, v->vmm); /* it may be waiting for room */
-    trace_drain(&v->trace, &v->x->trace);
+    take_trace(v);
     serve_reset(v);
     if (v->x->stopped != VM_RUNNING && !v->stop_deadline)
         v->stop_deadline = now_ms() + STOP_GRACE_MS;
@@ -238,4 +247,5 @@ void vmx_loop(struct vmx *v)
             break;
     }
     trace_drain(&v->trace, &v->x->trace);
+    trace_finish(&v->trace);
 }

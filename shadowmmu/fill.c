@@ -15,12 +15,15 @@
  * A host system call maps any number of pages for the price of one; so the mapping
  * goes out from the page in both directions for as long as the neighbours' words
  * follow on: same rights, next physical page, A (and D) already set, same side of the traces.
+ * In user views, where a fault costs several times what a mapping does, a fill that follows on from the last one maps
+ * further runs ahead, as a file system reads ahead.
  * Within large pages, and from one to the next, there is no bound: the linear map of a
  * kernel becomes a handful of runs. Small pages go up to RUN_SMALL within their 2 MiB.
  */
 #include "shadowmmu/mmu_priv.h"
 
 #define RUN_SMALL 64u
+#define AHEAD_MAX 32u
 
 /* Pages first..end-1; word is that of the first one. */
 struct run {
@@ -194,6 +197,28 @@ static uint32_t run_map(struct vcpu *v, struct view *view, const struct cursor *
     return run.end - run.first;
 }
 
+/* Pages behind `page` that the guest has used and this user view doesn't hold yet, more of them each time that
+ * this pays. */
+static void fill_ahead(struct vcpu *v, struct view *view, struct cursor *c, uint32_t page)
+{
+    uint32_t word, end = page + 1;
+
+    while (end < GLA_PAGES && end - page < RUN_SMALL && live_word(view, end))
+        end++;
+    view->ahead = page != view->ahead_at ? 0 : view->ahead ? (uint32_t)min_u64(view->ahead * 2, AHEAD_MAX) : 2;
+    for (uint32_t i = 0; i < view->ahead && end < GLA_PAGES; i++) {
+        if (end / SLOT_PAGES != c->slot)
+            cursor_load(v, end / SLOT_PAGES, c);
+        word = cursor_word(v->vm->mmu, c, end % SLOT_PAGES, view->kind);
+        if (!word || live_word(view, end))
+            break;
+        end += run_map(v, view, c, end, word, page_gla(end));
+        if (v->vm->stop)
+            return;
+    }
+    view->ahead_at = end;
+}
+
 static bool mappable(const struct mmu *m, const struct view *view, gla_t gla)
 {
     return gla >= m->min_gla && (view->kind != KIND_KERNEL || gla < WIN_BASE);
@@ -240,6 +265,8 @@ enum fill_result mmu_fill(struct vcpu *v, unsigned id, gla_t gla, unsigned acces
     if (live && word_gpn(live) != word_gpn(word))
         tlb_drop(m, gla); /* something else was mapped here */
     n = run_map(v, view, &c, gla_to_page(gla), word, m->min_gla);
+    if (view->kind == KIND_USER && n && !(access & GMEM_FETCH))
+        fill_ahead(v, view, &c, gla_to_page(gla));
     vm->stats->hidden_faults++;
     TRACE_EV(vm->trace, hidden, gla,
              (access & GMEM_WRITE ? PFERR_W : 0) | (access & GMEM_USER ? PFERR_U : 0), n);

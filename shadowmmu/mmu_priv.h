@@ -67,6 +67,8 @@ struct view {
     bool bound;        /* cr3 below is meaningful */
     uint32_t cr3;      /* user views: whose address space */
     uint64_t used_at;  /* for choosing the least recently used one */
+    uint32_t ahead_at; /* user views: the page behind what the last fill mapped ... */
+    uint32_t ahead;    /* ... and how many runs to map ahead if it comes next */
     uint32_t runs;     /* upper bound of the world's runs */
     uint32_t nleaves;
 };

@@ -42,6 +42,16 @@ struct bt_options {
     uint32_t check_from;     /* of code at this EIP and above */
 };
 
+/* Where a stopped guest was: what the VMX needs to list its code and stack out of guest RAM. */
+#define CROSS_RECENT 8u
+struct cross_end {
+    uint32_t valid;
+    uint32_t code32, stack32, eip, esp, cs_base, ss_base;
+    uint32_t cr0, cr3, cr4;
+    uint64_t pdpte[4];
+    uint32_t nrecent, recent[CROSS_RECENT]; /* EIPs of translation units entered last, latest first */
+};
+
 struct cross_config {
     uint64_t ram_size;
     uint64_t wallclock_ns;    /* UTC at guest time 0 */
@@ -75,7 +85,8 @@ struct cross {
     volatile uint32_t stopped;     /* enum vm_stop_kind */
     int32_t stop_code;
     char stop_msg[256];
-    char dump[CROSS_DUMP_SIZE];    /* registers, guest stack, last blocks: text */
+    char dump[CROSS_DUMP_SIZE];    /* registers: text */
+    struct cross_end end;
 
     struct stats stats;            /* live counters, VMM */
     struct trace_ring trace;

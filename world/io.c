@@ -3,9 +3,9 @@
  * The CPU's ports, bound to the resident board, and the board's console bound
  * to the rings that both worlds share.
  *
- * World: VMM, every world.  A port write may change when the board next needs
- * attention, so it asks the run loop to look again.
+ * World: VMM, every world.
  */
+#include "bt/bt.h"
 #include "cpu/io.h"
 #include "devices/hot/board.h"
 #include "world/cross.h"
@@ -17,6 +17,27 @@ uint64_t io_rdtsc(void)
     return __builtin_ia32_rdtsc();
 }
 
+/*
+ * What a port access may have changed: only the interrupt line (the 8259s), which is looked at here at once; nothing
+ * (POST codes, PIT reads); or timers and machine events, for which the run loop takes a turn.
+ */
+static void note_access(struct vcpu *v, uint16_t port, bool write)
+{
+    switch (port) {
+    case 0x20: case 0x21: case 0xa0: case 0xa1: case 0x4d0: case 0x4d1:
+        bt_set_irq_pending(v->vm, board_intr(v->vm->board));
+        break;
+    case 0x80:
+        break;
+    case 0x40: case 0x41: case 0x42: case 0x43: case 0x61: case 0x70:
+        v->attention |= write;
+        break;
+    default:
+        v->attention = 1;
+        break;
+    }
+}
+
 uint32_t io_in(struct vcpu *v, uint16_t port, unsigned size)
 {
     struct vm *vm = v->vm;
@@ -24,7 +45,7 @@ uint32_t io_in(struct vcpu *v, uint16_t port, unsigned size)
 
     vm->stats->port_in++;
     TRACE_EV(vm->trace, io_in, port, value, size);
-    v->attention = 1;
+    note_access(v, port, false);
     return value;
 }
 
@@ -35,7 +56,7 @@ void io_out(struct vcpu *v, uint16_t port, uint32_t value, unsigned size)
     vm->stats->port_out++;
     TRACE_EV(vm->trace, io_out, port, value, size);
     board_out(vm->board, world_now(vm), port, value, size);
-    v->attention = 1;
+    note_access(v, port, true);
 }
 
 /* A byte leaves COM1.  The VMX drains the ring; when it is full the guest waits, nothing is lost. */
@@ -61,6 +82,7 @@ void console_rx(struct vm *vm)
 {
     struct cross *x = vm->cross;
     uint32_t tail = x->rx_tail;
+    bool was_full = x->rx_head - tail >= CROSS_RX_SIZE;
 
     while (tail != x->rx_head && board_serial_room(vm->board)) {
         uint8_t byte = x->rx[tail & (CROSS_RX_SIZE - 1)];
@@ -69,7 +91,11 @@ void console_rx(struct vm *vm)
             break;
         tail++;
     }
+    if (tail == x->rx_tail)
+        return;
     __atomic_store_n(&x->rx_tail, tail, __ATOMIC_SEQ_CST);
+    if (was_full)
+        world_usercall(vm, USERCALL_CONSOLE, 0); /* the VMX waits for room */
 }
 
 void io_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])

@@ -13,7 +13,6 @@
  */
 #include "world/run.h"
 #include "base/assert.h"
-#include "base/fmt.h"
 #include "bt/bt.h"
 #include "cpu/control.h"
 #include "cpu/exception.h"
@@ -129,7 +128,8 @@ static void take_events(struct vm *vm)
     board_advance(vm->board, now);
     take_board_event(vm);
     take_host_requests(vm);
-    world_set_alarm(vm, board_deadline(vm->board, now));
+    if (!vm->vcpu->halted)
+        world_set_alarm(vm, board_deadline(vm->board, now));
 }
 
 /* Deliver what the guest can take now. True: the vCPU has moved to a handler. */
@@ -160,6 +160,8 @@ static void take_halt(struct vm *vm)
         return;
     }
     vm->stats->halts++;
+    /* Sleep ends by its own time-out; an alarm besides would cost a signal. */
+    world_set_alarm(vm, UINT64_MAX);
     while (!vm->stop && !board_intr(vm->board) && !v->nmi_pending) {
         uint64_t deadline = board_deadline(vm->board, world_now(vm));
 
@@ -167,6 +169,7 @@ static void take_halt(struct vm *vm)
         take_events(vm);
     }
     v->shadow = 0;
+    world_set_alarm(vm, board_deadline(vm->board, world_now(vm)));
 }
 
 /* ------------------------------------------------------ execution manager */
@@ -200,22 +203,18 @@ static void run_guest(struct vcpu *v)
 static void write_dump(struct vm *vm)
 {
     struct cross *x = vm->cross;
-    struct vcpu *v = vm->vcpu;
-    size_t n;
+    const struct vcpu *v = vm->vcpu;
+    struct cross_end e = { .valid = 1, .eip = v->eip, .cr0 = v->cr0, .cr3 = v->cr3, .cr4 = v->cr4 };
 
-    n = (size_t)vcpu_dump(v, x->dump, sizeof x->dump);
-    n += (size_t)fmt(x->dump + n, sizeof x->dump - n, "last translated blocks: ");
-    n += (size_t)bt_dump(vm, x->dump + n, sizeof x->dump - n);
-    n += (size_t)fmt(x->dump + n, sizeof x->dump - n, "\nguest stack:");
-    for (unsigned i = 0; i < 32 && n + 16 < sizeof x->dump; i++) {
-        gla_t gla = v->seg[SEG_SS].base + v->gpr[REG_ESP] + i * 4;
-        struct walk w;
-        const uint8_t *p = mmu_peek(v, gla, &w) && page_offset(gla) <= PAGE_SIZE - 4 ? phys_hva(vm, w.gpa) : NULL;
-
-        n += (size_t)fmt(x->dump + n, sizeof x->dump - n, p ? "%s%08x" : "%s--------", i % 8 ? " " : "\n  ",
-                         p ? get32(p) : 0);
-    }
-    fmt(x->dump + n, sizeof x->dump - n, "\n");
+    vcpu_dump(v, x->dump, sizeof x->dump);
+    e.code32 = vcpu_protected(v) && vcpu_code32(v);
+    e.stack32 = vcpu_protected(v) && vcpu_stack32(v);
+    e.esp = v->gpr[REG_ESP];
+    e.cs_base = v->seg[SEG_CS].base;
+    e.ss_base = v->seg[SEG_SS].base;
+    memcpy(e.pdpte, v->pdpte, sizeof e.pdpte);
+    e.nrecent = bt_recent(vm, e.recent, CROSS_RECENT);
+    x->end = e;
 }
 
 static void report_stop(struct vm *vm)

@@ -5,10 +5,12 @@
  * and the mask registers), yield to each other, take signals, compute through
  * several time slices, and compare.
  *
- * Also: what CPUID offers must be what the kernel saves.  A processor feature
- * that the program sees and the kernel does not know of would be lost at the first switch.
+ * Also: what CPUID and XGETBV offer must be what the kernel saves.  Registers that the program finds and the
+ * kernel does not know of would be lost at the first switch.
  */
 #include "nolibc.h"
+
+#include <stdbool.h>
 
 #define PROCESSES 3
 #define ROUNDS 200
@@ -214,21 +216,25 @@ static unsigned kernel_knows(const char *word)
 
 static void test(void)
 {
-    uint32_t one[4], seven[4], max[4];
+    uint32_t one[4], seven[4], max[4], enabled;
+    bool osxsave, avx, avx512;
 
     cpuid(0, 0, max);
     cpuid(1, 0, one);
     memset(seven, 0, sizeof seven);
     if (max[0] >= 7)
         cpuid(7, 0, seven);
-    CHECK("cpuid-xsave-known", one[2] >> 27 & 1, kernel_knows("xsave"));
-    CHECK("cpuid-avx-known", one[2] >> 28 & 1, kernel_knows("avx"));
-    CHECK("cpuid-avx2-known", seven[1] >> 5 & 1, kernel_knows("avx2"));
-    CHECK("cpuid-avx512f-known", seven[1] >> 16 & 1, kernel_knows("avx512f"));
-    if ((one[2] >> 27 & 1) && kernel_knows("avx") && (xcr0() & 6) == 6)
-        width = (seven[1] >> 16 & 1) && kernel_knows("avx512f") && (xcr0() & 0xe6) == 0xe6 ? 2 : 1;
+    osxsave = one[2] >> 27 & 1;
+    enabled = osxsave ? xcr0() : 0;
+    avx = (one[2] >> 28 & 1) && (enabled & 6) == 6;
+    avx512 = avx && (seven[1] >> 16 & 1) && (enabled & 0xe6) == 0xe6;
+    CHECK("xsave-known", osxsave, kernel_knows("xsave"));
+    CHECK("avx-known", avx, kernel_knows("avx"));
+    CHECK("avx2-known", avx && (seven[1] >> 5 & 1), kernel_knows("avx2"));
+    CHECK("avx512-known", avx512, kernel_knows("avx512f"));
+    width = avx512 ? 2 : avx ? 1 : 0;
     put(width == 2 ? "ok vectors of 512 bits\n" : width == 1 ? "ok vectors of 256 bits\n" : "ok vectors of 128 bits\n");
     test_switches();
-    if (one[2] >> 27 & 1)
+    if (osxsave)
         test_xsave();
 }

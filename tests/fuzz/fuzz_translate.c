@@ -87,6 +87,10 @@ static void make_code(void)
     else
         while (p < end)
             put_insn(&p);
+    for (uint32_t i = 0; i < 0x400; i += 4) { /* the stack and a table hold code addresses */
+        put32(ram + 0x7fe00 + i, at + rnd(200));
+        put32(ram + DATA + rnd(0x800) * 4, at + rnd(200));
+    }
     put32(ram + FAKE_BT_HANDLERS + 16 * 0x80, 0x00cf4545); /* INT 0x80: inc %ebp, twice; iret */
     V->eip = at;
 }
@@ -146,10 +150,19 @@ static void restore(const struct end *e)
 
 static bool over(void) { return V->halted || fake_bt.vm.stop; }
 
+/*
+ * True: it came to an end that can be compared.  A REP that goes on for longer than the interpreter's slice may
+ * overwrite itself, and then it matters where it was interrupted.
+ */
 static bool run_interpreted(void)
 {
-    for (unsigned i = 0; i < MAX_STEPS && !over(); i++)
+    for (unsigned i = 0; i < MAX_STEPS && !over(); i++) {
+        uint32_t eip = V->eip, ecx = V->gpr[REG_ECX];
+
         interp_run_one(V);
+        if (V->eip == eip && ecx - V->gpr[REG_ECX] >= INTERP_REP_MAX)
+            return false;
+    }
     return over();
 }
 

@@ -28,6 +28,7 @@ Test(base_fmt, integers)
         SAME("%ld %lu %lx %#llx %016llx", l, (unsigned long)l, (unsigned long)l, (unsigned long long)l,
              (unsigned long long)l);
         SAME("%zu", (size_t)l);
+        SAME("proc_main%+ld %+d|%+8d", l, x, x);
     }
 }
 

@@ -140,20 +140,13 @@ static struct walk *walk_new(ZydisMachineMode mode, bool classes)
     return w;
 }
 
-/* 32-bit mode, walked once. */
-static struct walk *walk_32(void)
-{
-    struct walk *w = walk_new(ZYDIS_MACHINE_MODE_LEGACY_32, true);
-
-    walk_all(w, false);
-    return w;
-}
-
 Test(bt_insn, every_mnemonic_is_decided)
 {
-    struct walk *w = walk_32(), *rest = walk_new(ZYDIS_MACHINE_MODE_LONG_64, false);
+    struct walk *w = walk_new(ZYDIS_MACHINE_MODE_LEGACY_32, true);
+    struct walk *rest = walk_new(ZYDIS_MACHINE_MODE_LONG_64, false);
     unsigned missing = 0, here = 0;
 
+    walk_all(w, false);
     cr_assert_eq(bt_mnemonic_count(), MNEMONICS);
     cr_assert_eq(w->undecided, 0, "%u encodings", w->undecided);
     walk_all(rest, true);
@@ -229,8 +222,10 @@ static void check_list(const struct walk *w, const char *list, bool ident)
 
 Test(bt_insn, nothing_privileged_or_sensitive_is_ident)
 {
-    struct walk *w = walk_32();
+    struct walk *w = walk_new(ZYDIS_MACHINE_MODE_LEGACY_32, true);
 
+    walk_legacy(w, 0);
+    walk_vex(w, 0x8f, 0xe0); /* the rest is vectors */
     check_list(w, privileged, false);
     check_list(w, sensitive, false);
     check_list(w, different, false);
@@ -269,15 +264,15 @@ static const struct {
     {{0x0f, 0xa8}, "push gs", CL_SEG_READ},
     {{0x66, 0x06}, "push es, 16 bits", CL_INTERP},
     {{0x66, 0x0f, 0xa8}, "push gs, 16 bits", CL_INTERP},
-    {{0x07}, "pop es", CL_INTERP},
+    {{0x07}, "pop es", CL_SEG_LOAD},
     {{0x17}, "pop ss", CL_INTERP},
-    {{0x1f}, "pop ds", CL_INTERP},
-    {{0x0f, 0xa1}, "pop fs", CL_INTERP},
-    {{0x0f, 0xa9}, "pop gs", CL_INTERP},
+    {{0x1f}, "pop ds", CL_SEG_LOAD},
+    {{0x0f, 0xa1}, "pop fs", CL_SEG_LOAD},
+    {{0x0f, 0xa9}, "pop gs", CL_SEG_LOAD},
     {{0x8c, 0xd8}, "mov eax, ds", CL_SEG_READ},
     {{0x66, 0x8c, 0xd8}, "mov ax, ds", CL_INTERP},
     {{0x8c, 0x18}, "mov [eax], ds", CL_INTERP},
-    {{0x8e, 0xd8}, "mov ds, eax", CL_INTERP},
+    {{0x8e, 0xd8}, "mov ds, eax", CL_SEG_LOAD},
     {{0x8e, 0xd0}, "mov ss, eax", CL_INTERP},
     {{0x8e, 0x18}, "mov ds, [eax]", CL_INTERP},
     {{0x0f, 0x20, 0xc0}, "mov eax, cr0", CL_INTERP},
@@ -288,7 +283,9 @@ static const struct {
     {{0x9c}, "pushfd", CL_PUSHF},
     {{0x66, 0x9c}, "pushf, 16 bits", CL_INTERP},
     {{0x66, 0x9d}, "popf, 16 bits", CL_INTERP_END},
-    {{0x66, 0xcf}, "iret, 16 bits", CL_INTERP_END},
+    {{0xcf}, "iretd", CL_IRET},
+    {{0xcd, 0x80}, "int", CL_INT},
+    {{0xcc}, "int3", CL_INTERP_END},
     {{0xf3, 0x6c}, "rep insb", CL_INTERP},
     {{0xf3, 0x6e}, "rep outsb", CL_INTERP},
     {{0xe4, 0x60}, "in al, 60h", CL_INTERP},

@@ -278,7 +278,7 @@ Test(bt_translate, records_at_every_offset)
     } rows[] = {
         {"\x40\x41\x42\xeb\x00", 5, 4},             /* JMP itself is the exit's jump */
         {"\x75\x00", 2, 2},                         /* the Jcc and the jump behind it */
-        {"\xe8\x00\x00\x00\x00", 5, 2},             /* its exit and the pad's; before the push no spill is noted */
+        {"\xe8\x00\x00\x00\x00", 5, 3},             /* CALL, its exit, the pad's exit */
         {"\xc3", 1, 2},                             /* RET, and the jump through the return cache */
         {"\xff\x10", 2, 3},
         {"\x9c\x9d\xfa\xfb\x90\xf4", 6, 6},

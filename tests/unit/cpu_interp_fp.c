@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "cpu/control.h"
 #include "cpu/interp.h"
 #include "tests/fake/fpnative.h"
 #include "tests/fake/i386.h"

@@ -45,6 +45,27 @@ UNIT_TESTS += %reldir%/bt_insn
 %canon_reldir%_bt_insn_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_bt_insn_LDADD = $(MON_LIBS)
 
+UNIT_TESTS += %reldir%/bt_translate
+%canon_reldir%_bt_translate_SOURCES = %reldir%/bt_translate.c tests/fake/world_bt.h tests/fake/world_bt.c
+%canon_reldir%_bt_translate_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_bt_translate_CFLAGS = $(unit_cflags)
+%canon_reldir%_bt_translate_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_bt_translate_LDADD = $(MON_LIBS)
+
+UNIT_TESTS += %reldir%/bt_xsave
+%canon_reldir%_bt_xsave_SOURCES = %reldir%/bt_xsave.c tests/fake/world_bt.h tests/fake/world_bt.c
+%canon_reldir%_bt_xsave_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_bt_xsave_CFLAGS = $(unit_cflags)
+%canon_reldir%_bt_xsave_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_bt_xsave_LDADD = $(MON_LIBS)
+
+UNIT_TESTS += %reldir%/world_direct
+%canon_reldir%_world_direct_SOURCES = %reldir%/world_direct.c
+%canon_reldir%_world_direct_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_world_direct_CFLAGS = $(unit_cflags)
+%canon_reldir%_world_direct_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_world_direct_LDADD = $(MON_LIBS)
+
 UNIT_TESTS += %reldir%/cpu_control
 %canon_reldir%_cpu_control_SOURCES = %reldir%/cpu_control.c tests/fake/fpnative.h tests/fake/fpnative.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
 %canon_reldir%_cpu_control_CPPFLAGS = $(unit_cppflags)

@@ -114,6 +114,21 @@ Test(world_proc, escapes)
     expect_escape("escmmap", "code segment");
     expect_escape("escspin", "code segment");
     expect_escape("esctouch", "code segment");
+    expect_escape("escmprotect", "code segment");
+    expect_escape("escint80", "code segment");
+}
+
+/* Code that blocks the signals that would bring it back. */
+Test(world_proc, deaf_escapes)
+{
+    expect_escape("escdeaf", "does not obey");
+    expect_escape("escdeafback", "does not obey");
+}
+
+Test(world_proc, host_selectors_reach_nothing)
+{
+    expect_escape("host2b", "host's selector 0x2b");
+    expect_done("host33"); /* a selector that the guest has, too: its own meaning is loaded, and the code runs on */
 }
 
 Test(world_proc, direct_timing)

@@ -276,6 +276,61 @@ void run_escape_spin(struct vm *vm)
     } while (vm->vcpu->exit.kind == EXIT_NONE || vm->vcpu->exit.kind == EXIT_ATTENTION);
 }
 
+/* mprotect, a legacy system call and SYSENTER from 64-bit code. */
+void run_escape_mprotect(struct vm *vm)
+{
+    escape(vm, "\xbf\0\x80\x04\x08\xbe\0\x10\0\0\xba\7\0\0\0\xb8\x0a\0\0\0\x0f\x05\x0f\x0b", 24);
+}
+void run_escape_int80(struct vm *vm) { escape(vm, "\xb8\x14\0\0\0\xcd\x80\x0f\x0b", 9); }
+
+/*
+ * Block our signals by a forged frame for rt_sigreturn, which needs no cookie, and spin: in 64-bit code, or back in
+ * the code segment where user code belongs.
+ */
+static void escape_deaf(struct vm *vm, bool back)
+{
+    struct sig_ucontext uc = { .flags = 4, .sigmask = ~0ull }; /* UC_STRICT_RESTORE_SS */
+
+    user_maps(vm, 1);
+    uc.mc.ip = CODE_GLA + 0x200;
+    uc.mc.cs = back ? ULDT_CS : vm->world->cs64;
+    uc.mc.ss = ULDT_FLAT;
+    uc.mc.sp = DATA_GLA + 0x800;
+    uc.mc.flags = EFLAGS_FIXED | EFLAGS_IF;
+    memcpy(vm->ram + DATA_GPA, &uc, sizeof uc);
+    memcpy(vm->ram + CODE_GPA + 0x200, "\xeb\xfe", 2);
+    do {
+        world_set_alarm(vm, world_now(vm) + 5000000);
+        /* mov $DATA_GLA, %esp; mov $15, %eax; syscall */
+        escape(vm, "\xbc\0\0\x10\x08\xb8\x0f\0\0\0\x0f\x05\x0f\x0b", 14);
+    } while (vm->vcpu->exit.kind == EXIT_NONE);
+}
+void run_escape_deaf(struct vm *vm) { escape_deaf(vm, false); }
+void run_escape_deaf_back(struct vm *vm) { escape_deaf(vm, true); }
+
+/* The host's flat segments in a data register: nothing of the guest's kernel is there, and the VM ends. */
+static void host_selector(struct vm *vm, const char *code, unsigned n)
+{
+    struct vcpu *v = vm->vcpu;
+
+    user_maps(vm, 1);
+    CHECK(world_map(vm, 0, 0xb0000000, DATA_GPA, 1, MAP_R | MAP_W)); /* the kernel view has it */
+    put32(vm->ram + DATA_GPA, 0x5ec4e7);
+    user_prepare(vm, code, n);
+    world_enter_direct(v, 1);
+    CHECK(v->gpr[REG_EBX] != 0x5ec4e7 && v->exit.kind != EXIT_SOFTINT);
+}
+
+/* mov $SEL, %eax; mov %eax, %ds; mov 0xb0000000, %ebx; int $0x80 */
+void run_host_selector_2b(struct vm *vm)
+{
+    host_selector(vm, "\xb8\x2b\0\0\0\x8e\xd8\x8b\x1d\0\0\0\xb0\xcd\x80", 15);
+}
+void run_host_selector_33(struct vm *vm)
+{
+    host_selector(vm, "\xb8\x33\0\0\0\x8e\xc0\x26\x8b\x1d\0\0\0\xb0\xcd\x80", 16);
+}
+
 /* Wreck the stack pointer and touch unmapped memory above 4 GiB: movabs $0x555555554000, %rsp; push. */
 void run_escape_touch(struct vm *vm) { escape(vm, "\x48\xbc\0\x40\x55\x55\x55\x55\0\0\x50", 11); }
 

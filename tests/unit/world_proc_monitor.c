@@ -457,6 +457,12 @@ static const struct scenario {
     { "escgetpid", run_escape_getpid },
     { "escmmap", run_escape_mmap },
     { "escspin", run_escape_spin },
+    { "escmprotect", run_escape_mprotect },
+    { "escint80", run_escape_int80 },
+    { "escdeaf", run_escape_deaf },
+    { "escdeafback", run_escape_deaf_back },
+    { "host2b", run_host_selector_2b },
+    { "host33", run_host_selector_33 },
     { "esctouch", run_escape_touch },
 };
 

@@ -63,5 +63,11 @@ void run_escape_getpid(struct vm *vm);
 void run_escape_mmap(struct vm *vm);
 void run_escape_spin(struct vm *vm);
 void run_escape_touch(struct vm *vm);
+void run_escape_mprotect(struct vm *vm);
+void run_escape_int80(struct vm *vm);
+void run_escape_deaf(struct vm *vm);
+void run_escape_deaf_back(struct vm *vm);
+void run_host_selector_2b(struct vm *vm);
+void run_host_selector_33(struct vm *vm);
 
 #endif

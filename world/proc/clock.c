@@ -134,6 +134,26 @@ void world_idle(struct vm *vm, uint64_t until)
     vm->stats->cycles_idle += rdtsc() - begin;
 }
 
+/*
+ * The VMX is slow with its text, so wait until half the ring is free.  No record may be written here.  The VMX
+ * wakes the low half of `tail` when it has drained; it drains for as long as we live.
+ */
+void trace_full(struct trace_ring *t)
+{
+    struct cross *c = world_of_stack()->cross;
+    volatile uint32_t *low = (volatile uint32_t *)&t->tail;
+
+    for (;;) {
+        uint32_t seen = *low;
+
+        if (t->head - t->tail <= TRACE_RECORDS / 2)
+            return;
+        __atomic_add_fetch(&c->doorbell, 1, __ATOMIC_RELEASE);
+        sys_futex_wake(&c->doorbell, 1);
+        sys_futex_wait(low, seen, NULL);
+    }
+}
+
 void world_usercall(struct vm *vm, enum usercall call, uint32_t arg)
 {
     struct cross *c = vm->world->cross;

@@ -74,6 +74,7 @@ STUB_INLINE void stub_segments_load(struct uexch *x)
 
 STUB void ustub_trap(int sig, struct sig_info *info, struct sig_ucontext *uc)
 {
+    const struct uorders *os = stub_block();
     struct uexch *x = stub_exch();
 
     stub_segments_save(x);
@@ -84,6 +85,8 @@ STUB void ustub_trap(int sig, struct sig_info *info, struct sig_ucontext *uc)
     sys_futex_wake(&x->turn, 1);
     while (__atomic_load_n(&x->turn, __ATOMIC_ACQUIRE) == UTURN_KERNEL)
         sys6(SYS_NR_futex, (long)&x->turn, SYS_FUTEX_WAIT, UTURN_KERNEL, 0, 0, 0);
+    for (uint32_t done; (done = x->done) != os->batch;) /* the signal is on its way */
+        sys6(SYS_NR_futex, (long)&x->done, SYS_FUTEX_WAIT, done, 0, 0, 0);
     stub_segments_load(x);
 }
 
@@ -119,6 +122,7 @@ STUB void ustub_orders_run(struct sig_info *info)
     }
     x->ack = *nonce;
     *nonce = 0;
+    x->done = os->batch;
     if (os->wake)
         sys_futex_wake((volatile uint32_t *)&x->ack, 1);
 }

@@ -28,6 +28,7 @@
 #include "cpu/segment.h"
 
 #define ORDER_TIMEOUT_S 2
+#define KICK_TIMEOUT_S 4
 #define ARCH_I386 0x40000003u /* AUDIT_ARCH_I386 */
 #define DESC_BIG BIT(0)       /* user_desc flags: seg_32bit, read_exec_only, limit_in_pages, useable */
 #define DESC_RDONLY BIT(3)
@@ -84,14 +85,19 @@ struct queue_info {
 
 #define SI_QUEUE (-1)
 
-/* Have the queued orders carried out before the view runs anything else. */
-static void orders_send(struct world *w, struct uview *u, bool wake)
+/* From here on the view runs nothing before the queued orders are carried out. */
+static void orders_publish(struct uview *u, bool wake)
 {
-    struct queue_info info = { .signo = USIG_ORDERS, .code = SI_QUEUE };
-
     u->o->n = u->queued;
     u->o->wake = wake;
     u->queued = 0;
+    __atomic_store_n(&u->o->batch, u->o->batch + 1, __ATOMIC_SEQ_CST);
+}
+
+static void orders_send(struct world *w, struct uview *u)
+{
+    struct queue_info info = { .signo = USIG_ORDERS, .code = SI_QUEUE };
+
     u->ack = info.nonce = nonce_make(w->u);
     info.value = (uint64_t)w->u->cookie[1] << 32 | w->u->cookie[0];
     if (sys4(SYS_NR_rt_tgsigqueueinfo, u->pid, u->pid, USIG_ORDERS, (long)&info) < 0)
@@ -113,7 +119,8 @@ static void orders_flush(struct world *w, struct uview *u)
 {
     struct sys_timespec until;
 
-    orders_send(w, u, true);
+    orders_publish(u, true);
+    orders_send(w, u);
     sys3(SYS_NR_clock_gettime, SYS_CLOCK_MONOTONIC, (long)&until, 0);
     until.sec += ORDER_TIMEOUT_S;
     while (w->vm->stop == VM_RUNNING) {
@@ -439,15 +446,48 @@ static void frame_take(struct vcpu *v, struct uview *u)
     v->exit.tca = v->eip;
 }
 
-/* Give the turn to the view and wait for it to come back. */
+/* Wait for the turn.  A view that does not come when it is kicked blocks our signals: code has escaped there. (The first
+ * timeouts may be due to both processes having been stopped.) */
+static void turn_wait(struct world *w, struct uview *u)
+{
+    unsigned rounds = 0;
+
+    while (__atomic_load_n(&u->x->turn, __ATOMIC_ACQUIRE) == UTURN_USER) {
+        struct sys_timespec until;
+
+        if (!w->entered->attention) {
+            sys6(SYS_NR_futex, (long)&u->x->turn, SYS_FUTEX_WAIT, UTURN_USER, 0, 0, 0);
+            continue;
+        }
+        sys3(SYS_NR_clock_gettime, SYS_CLOCK_MONOTONIC, (long)&until, 0);
+        until.sec++;
+        if (sys_futex_wait(&u->x->turn, UTURN_USER, &until) != -SYS_ETIMEDOUT)
+            continue;
+        if (++rounds == KICK_TIMEOUT_S) {
+            vm_stop(w->vm, VM_STOP_UNSUPPORTED, "world: user code left its sandbox's rules (a view does not obey)");
+            return;
+        }
+        uview_kick(w);
+    }
+}
+
+/* Give the turn to the view, with what it has to do first, and wait for it to come back.  The signal of the
+ * orders wakes it as well, and for once only: their handler returns into a wait that is over. */
 static void turn_pass(struct world *w, struct uview *u)
 {
+    bool orders = u->queued;
+
+    if (orders)
+        orders_publish(u, false);
     __atomic_store_n(&u->x->turn, UTURN_USER, __ATOMIC_SEQ_CST);
     if (w->vm->stop != VM_RUNNING) /* a view that died meanwhile won't give it back */
         return;
-    sys_futex_wake(&u->x->turn, 1);
-    while (__atomic_load_n(&u->x->turn, __ATOMIC_ACQUIRE) == UTURN_USER)
-        sys6(SYS_NR_futex, (long)&u->x->turn, SYS_FUTEX_WAIT, UTURN_USER, 0, 0, 0);
+    if (orders)
+        orders_send(w, u);
+    else
+        sys_futex_wake(&u->x->turn, 1);
+    if (w->vm->stop == VM_RUNNING)
+        turn_wait(w, u);
 }
 
 unsigned world_direct_views(struct vm *vm) { return vm->world->uviews; }
@@ -472,8 +512,6 @@ void world_enter_direct(struct vcpu *v, unsigned view)
     __asm__ volatile("" : : : "memory");
     if (!v->attention && v->vm->stop == VM_RUNNING) {
         frame_fill(v, u, uc, fpstate);
-        if (u->queued)
-            orders_send(w, u, false);
         turn_pass(w, u);
         w->u->running = NULL;
         if (v->vm->stop == VM_RUNNING && !orders_failed(w, u))

@@ -50,6 +50,7 @@ struct uorders {
     uint32_t n;
     uint32_t ram_fd;
     uint32_t wake; /* somebody waits for uexch.ack */
+    volatile uint32_t batch; /* how many batches there have been: none runs on before all are carried out */
     struct uorder order[UORDERS_MAX];
 };
 
@@ -62,6 +63,7 @@ struct uexch {
     volatile uint32_t turn;   /* futex word; both */
     volatile uint32_t failed; /* an order's negated errno */
     volatile uint64_t ack;    /* the nonce of the last batch of orders that was carried out */
+    volatile uint32_t done;   /* its number; futex word */
     struct sig_ucontext *volatile frame;
     struct sig_info *volatile info;
     volatile uint32_t sig;
