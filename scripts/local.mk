@@ -10,3 +10,8 @@ EXTRA_DIST += \
     %reldir%/guest/threads.c \
     %reldir%/guest/tls.c \
     %reldir%/guest/vectors.c
+
+# Debian's i386 kernels and a small initrd, from Debian's packages, into debian-guest/ (see README.md).
+debian-guest:
+	$(SHELL) $(top_srcdir)/%reldir%/debian-guest.sh $(abs_builddir)/debian-guest
+.PHONY: debian-guest

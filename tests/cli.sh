@@ -46,6 +46,7 @@ says 'Usage: btvmm' -h
 says '--user-exec auto|direct|translate' -help
 says '^btvmm [0-9]' --version
 says 'mmu  *truefault' --trace=help
+says 'listing' --trace=help
 "$btvmm" --help | awk 'length > 110 { exit 1 }' || complain "--help has a very long line"
 
 # Wrong usage: status 2.
@@ -106,5 +107,25 @@ refuses 1 'flags' mb
 
 # A name with odd characters can't forge a second line.
 refuses 1 'No such file' "$(printf 'a\nbtvmm: b')"
+
+# Whole runs, where the demonstration guest was built: translations listed, no record of a long trace lost,
+# as many records as the counters say.
+guest=${BUILDDIR:-}/guest.img
+if [ -f "$guest" ]; then
+    timeout 120 "$btvmm" --trace=listing,io_out --trace-file=trace --stats=json --stats-file=stats "$guest" \
+        < /dev/null > out 2> err || complain "traced guest: status $?: $(cat err)"
+    grep -q 'lost' trace && complain "trace records were lost"
+    grep -q '<kernel_main>' trace || complain "no symbols in the trace"
+    grep -q '= ffc' trace || complain "no IDENT instruction is marked"
+    grep -q ' cli .*> ffc.*movl .*%gs:<vif>' trace || complain "no CLI is shown as what it became"
+    grep -q 'callout interp insn [0-9]' trace || complain "no callout is shown"
+    grep -q 'tu_guest\|tu_host\|tu_map' trace && complain "raw records among the listings"
+    for pair in tu_translated:bt.tu port_out:io.io_out; do
+        said=$(sed -n "s/.*\"${pair%:*}\": \([0-9]*\).*/\1/p" stats)
+        [ "$said" = "$(grep -c " ${pair#*:} " trace)" ] || complain "$pair: not $said records"
+    done
+    timeout 120 "$btvmm" --stats "$guest" < /dev/null > out 2> err || complain "stats: status $?"
+    grep -q 'in translated code  *[0-9.]*  *[0-9]* *cycles_bt' err || complain "no time split: $(cat err)"
+fi
 
 exit $bad

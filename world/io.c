@@ -23,9 +23,19 @@ uint64_t io_rdtsc(void)
  */
 static void note_access(struct vcpu *v, uint16_t port, bool write)
 {
+    struct vm *vm = v->vm;
+    uint64_t now, when;
+
     switch (port) {
-    case 0x20: case 0x21: case 0xa0: case 0xa1: case 0x4d0: case 0x4d1:
-        bt_set_irq_pending(v->vm, board_intr(v->vm->board));
+    case 0x21: case 0xa1:
+        /* A timer whose input was masked had no alarm. */
+        now = world_now(vm);
+        when = write ? board_deadline(vm->board, now) : UINT64_MAX;
+        if (when != UINT64_MAX)
+            world_set_alarm(vm, when);
+        /* fall through */
+    case 0x20: case 0xa0: case 0x4d0: case 0x4d1:
+        bt_set_irq_pending(vm, board_intr(vm->board));
         break;
     case 0x80:
         break;

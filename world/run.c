@@ -234,11 +234,15 @@ static void run_until_stop(struct vm *vm)
     struct vcpu *v = vm->vcpu;
 
     while (!vm->stop) {
+        bool was_halted = v->halted;
+
         if (v->attention)
             take_events(vm);
         take_interrupts(vm);
         if (vm->stop)
             break;
+        if (was_halted && !v->halted) /* perhaps before it slept, and then no alarm is set */
+            world_set_alarm(vm, board_deadline(vm->board, world_now(vm)));
         if (v->halted)
             take_halt(vm);
         else

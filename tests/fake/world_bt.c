@@ -296,7 +296,8 @@ void io_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 int fpnative_run(struct vcpu *v, const struct insn *in, const uint8_t *bytes, void *mem, unsigned memlen)
 {
     (void)v, (void)in, (void)bytes;
-    memset(mem, 0x5a, mem ? memlen : 0);
+    if (mem)
+        memset(mem, 0x5a, memlen);
     return 0;
 }
 
