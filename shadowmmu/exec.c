@@ -2,14 +2,14 @@
 /*
  * Which pages user views may execute.
  *
- * A page is admitted when user code first fetches from it there: its bytes are looked through (scan.c), and it is
- * held (trace.c), so that it is writable in no view from then on. Before a write through any mapping happens, and before
- * user code runs again, the page is executable no more; the next fetch looks anew.
+ * A page is admitted when user code first fetches from it there: its bytes are looked through (scan.c), and
+ * it is held (trace.c), so that it is writable in no view from then on. Before a write through any mapping
+ * happens, and before user code runs again, the page is executable no more; the next fetch looks anew.
  *
  * A page that holds both code and data, or whose code is made at run time, could go back and forth
  * with every write. One that is written again and again soon after it was admitted is refused, and so
- * translated, for a number of times that doubles with each such write. (The translator copes: it drops only the
- * translations that a write overlaps.) "Soon" is counted in entries to direct execution.
+ * translated, for a number of times that doubles with each such write. (The translator copes: it drops only
+ * the translations that a write overlaps.) "Soon" is counted in entries to direct execution.
  */
 #include "shadowmmu/mmu_priv.h"
 

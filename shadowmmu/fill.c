@@ -15,10 +15,10 @@
  * A host system call maps any number of pages for the price of one; so the mapping
  * goes out from the page in both directions for as long as the neighbours' words
  * follow on: same rights, next physical page, A (and D) already set, same side of the traces.
- * In user views, where a fault costs several times what a mapping does, a fill that follows on from the last one maps
- * further runs ahead, as a file system reads ahead.
- * Within large pages, and from one to the next, there is no bound: the linear map of a
- * kernel becomes a handful of runs. Small pages go up to RUN_SMALL within their 2 MiB.
+ * In user views, where a fault costs several times what a mapping does, a fill that follows on from the last
+ * one maps further runs ahead, as a file system reads ahead. Within large pages, and from one to the next,
+ * there is no bound: the linear map of a kernel becomes a handful of runs. Small pages go up to RUN_SMALL
+ * within their 2 MiB.
  */
 #include "shadowmmu/mmu_priv.h"
 
@@ -42,8 +42,8 @@ static bool slot_fits(const struct mmu *m, const struct view *view, const struct
 {
     gpn_t gpn = word_gpn(word);
 
-    if (!word_runs_large(view, word) || map_bit(view->used, c->slot) || !c->large || gpn % SLOT_PAGES || gpn < SLOT_PAGES ||
-        gpn + SLOT_PAGES > m->ram_pages)
+    if (!word_runs_large(view, word) || map_bit(view->used, c->slot) || !c->large || gpn % SLOT_PAGES ||
+        gpn < SLOT_PAGES || gpn + SLOT_PAGES > m->ram_pages)
         return false;
     return cursor_word(m, c, 0, view->kind) == word && (!(word & WORD_W) || traced_none(m, gpn)) &&
            cursor_word(m, c, SLOT_PAGES - 1, view->kind) == word + (SLOT_PAGES - 1) * WORD_NEXT;

@@ -70,13 +70,14 @@ void mmu_prefill(struct vcpu *v, unsigned view, gla_t gla);
 unsigned mmu_user_view(struct vcpu *v);
 
 /* Lowest supervisor-only linear address now mapped in the kernel view at or above which user-mode segments must end
- * (page aligned; 0xFFC00000 when none).  It first drops low supervisor mappings if they lie below user pages. */
+ * (page aligned; 0xFFC00000 when none).  It first drops low supervisor mappings if they lie below user pages.
+ * */
 gla_t mmu_user_limit(struct vcpu *v);
 
 /*
- * User views map a page executable only after a look through it for instructions that direct execution would show
- * the host by; executable pages are writable nowhere (as if under a code trace) until they are written.  cpuid: the
- * host can't trap CPUID, so that is one of those instructions.
+ * User views map a page executable only after a look through it for instructions that direct execution would
+ * show the host by; executable pages are writable nowhere (as if under a code trace) until they are written.
+ * cpuid: the host can't trap CPUID, so that is one of those instructions.
  */
 void mmu_scan_cpuid(struct vm *vm, bool cpuid);
 
@@ -86,8 +87,8 @@ void mmu_untrace(struct vm *vm, gpn_t gpn);
 bool mmu_traced(const struct vm *vm, gpn_t gpn);
 
 /*
- * Seam: a page under trace was written through gmem_write()/DMA; implemented by bt/, which drops translations that
- * overlap and may call mmu_untrace().
+ * Seam: a page under trace was written through gmem_write()/DMA; implemented by bt/, which drops translations
+ * that overlap and may call mmu_untrace().
  */
 void bt_code_written(struct vm *vm, gpa_t gpa, uint32_t len);
 

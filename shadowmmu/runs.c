@@ -11,8 +11,8 @@
  * process's half of the linear space is one call.
  *
  * The reverse map records only what a trace must find: pages that leaf words map
- * writable or, in user views, executable. Two places are held per physical page; a third sets RMAP_MULTI, and then the
- * leaves are searched. Writable large words are found by their bitmap.
+ * writable or, in user views, executable. Two places are held per physical page; a third sets RMAP_MULTI, and
+ * then the leaves are searched. Writable large words are found by their bitmap.
  *
  * The world's runs are counted from above: every map or protect adds at most two, every
  * unmap at most one. When the bound nears WORLD_MAX_RUNS, fill.c has it counted exactly.

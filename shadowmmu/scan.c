@@ -2,19 +2,21 @@
 /*
  * Looking through a page of user code before it may run directly.
  *
- * Direct execution has the host's descriptor tables under it: a selector that user code reads from a register is
- * ours, not the guest's, and one that it loads by itself may have another meaning or none. LSL and its kin,
- * SGDT, SIDT, SLDT, STR and SMSW look at the host's tables, and where the host can't trap CPUID, that shows the host's
- * processor (SDM vol. 3A 2.8, 5.10; the classic list of what makes this architecture hard to virtualize). A page that
- * holds such an instruction is left to the translator, which shows the guest's own values.
+ * Direct execution has the host's descriptor tables under it: a selector that user code reads from a register
+ * is ours, not the guest's, and one that it loads by itself may have another meaning or none. LSL and its
+ * kin, SGDT, SIDT, SLDT, STR and SMSW look at the host's tables, and where the host can't trap CPUID, that
+ * shows the host's processor (SDM vol. 3A 2.8, 5.10; the classic list of what makes this architecture hard to
+ * virtualize). A page that holds such an instruction is left to the translator, which shows the guest's own
+ * values.
  *
- * The bytes of these opcodes occur on most pages as parts of other instructions, so each candidate is looked at
- * from before: instructions are decoded from every one of 15 neighbouring places 64 bytes ahead, and the candidate is
- * real if two of these streams come upon it as an opcode. One of the places must be where an instruction begins, if
- * the bytes there are code, and streams that start inside an instruction soon fall in step with it: of Debian's libc and
- * busybox one page in 15 is found, which is about twice as many as truly hold one. Near the page's start
- * every place down to its first byte is tried. What remains unseen is an instruction
- * right behind data, or code that jumps into the middle of its own instructions: it sees the host's selectors.
+ * The bytes of these opcodes occur on most pages as parts of other instructions, so each candidate is looked
+ * at from before: instructions are decoded from every one of 15 neighbouring places 64 bytes ahead, and the
+ * candidate is real if two of these streams come upon it as an opcode. One of the places must be where an
+ * instruction begins, if the bytes there are code, and streams that start inside an instruction soon fall in
+ * step with it. Near the page's start every place down to its first byte is tried. Of the pages of Debian's
+ * libc and busybox one in 16 is found, where the bare bytes occur on nine of ten; about one in 100 truly
+ * holds such an instruction. What remains unseen is an instruction right behind data, or code that jumps into
+ * the middle of its own instructions: it sees the host's selectors.
  */
 #include "cpu/interp.h"
 #include "shadowmmu/mmu_priv.h"

@@ -18,8 +18,8 @@
  * pages with CPUID are looked for (shadowmmu/scan.c), but a program that slips through would use AVX
  * registers, which a kernel on the btvmm32 model does not save. "direct" trusts the search.
  *
- * Code on pages that must not run directly (shadowmmu/scan.c) is translated until user mode is next entered from the
- * kernel; if direct runs keep ending at such pages at once, for more and more such entries.
+ * Code on pages that must not run directly (shadowmmu/scan.c) is translated until user mode is next entered
+ * from the kernel; if direct runs keep ending at such pages at once, for more and more such entries.
  */
 #include "world/direct.h"
 #include "base/assert.h"
@@ -88,9 +88,10 @@ static struct space_score *score_of(struct vcpu *v)
 }
 
 /*
- * User code must not find vector registers that the guest's kernel does not save. XGETBV shows the host's XCR0,
- * so the guest's must have all that the model offers (what the host has beyond, protection keys and
- * tiles, needs system calls that no guest of ours has); CPUID, unless it is trapped, shows that XGETBV is there.
+ * User code must not find vector registers that the guest's kernel does not save. XGETBV shows the host's
+ * XCR0, so the guest's must have all that the model offers (what the host has beyond, protection keys and
+ * tiles, needs system calls that no guest of ours has); CPUID, unless it is trapped, shows that XGETBV is
+ * there.
  */
 static bool vector_state_agrees(const struct vcpu *v)
 {
@@ -119,7 +120,8 @@ bool direct_wanted(struct vcpu *v)
     return (d->mode == USER_EXEC_DIRECT || s->direct) && !s->hold;
 }
 
-/* A translated stretch that began at this CPL has ended; if an event found it still in user code, it may be computing. */
+/* A translated stretch that began at this CPL has ended; if an event found it still in user code, it may be
+ * computing. */
 void direct_note_translated(struct vcpu *v, unsigned entered_cpl)
 {
     struct direct *d = v->vm->direct;
@@ -226,7 +228,7 @@ static void take_fault(struct vcpu *v, unsigned view, uint64_t cycles)
     case VEC_XM:
         vcpu_deliver_fault(v, &f);
         break;
-    default: /* privileged or sensitive, a segment load, INTO, #UD by a hidden feature, a limit: the interpreter knows */
+    default: /* privileged, a segment load, INTO, #UD by a hidden feature, a limit: the interpreter knows */
         interpret(v);
         break;
     }

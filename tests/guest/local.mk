@@ -11,10 +11,12 @@ rt_sources = \
 test_guest_sources = \
     %reldir%/bits16.c \
     %reldir%/debug.c \
+    %reldir%/direct.c \
     %reldir%/faults.c \
     %reldir%/flow.c \
     %reldir%/fpu.c \
     %reldir%/gates.c \
+    %reldir%/hostile.c \
     %reldir%/iret.c \
     %reldir%/paging.c \
     %reldir%/real.c \
@@ -29,10 +31,12 @@ test_guest_sources = \
 test_guests = \
     %reldir%/bits16.elf \
     %reldir%/debug.elf \
+    %reldir%/direct.elf \
     %reldir%/faults.elf \
     %reldir%/flow.elf \
     %reldir%/fpu.elf \
     %reldir%/gates.elf \
+    %reldir%/hostile.elf \
     %reldir%/iret.elf \
     %reldir%/paging.elf \
     %reldir%/real.elf \

@@ -14,9 +14,10 @@
  * EXIT_ESCAPE.
  *
  * Segments: only flat CS, SS, DS and ES (or null DS and ES) run here, so that nothing but FS and GS needs
- * descriptors of its own; these take any base (WRFSBASE) and limit.  The selectors that user code reads are
- * the view's LDT's.  A selector that user code loaded by itself is noticed at the next trap and loaded as the
- * guest's descriptor tables say.
+ * descriptors of its own; these take any base (WRFSBASE) and limit.  Pages with instructions that read or
+ * load selectors are not executable here (shadowmmu/scan.c).  Should code get past that, it reads the
+ * selectors of the view's LDT, and one that it loaded is noticed at the next trap and loaded as the guest's
+ * descriptor tables say.
  *
  * Not done: alternative entry by spinning on a second CPU.  SYSENTER on an Intel host can't be recovered
  * from.
@@ -446,8 +447,8 @@ static void frame_take(struct vcpu *v, struct uview *u)
     v->exit.tca = v->eip;
 }
 
-/* Wait for the turn.  A view that does not come when it is kicked blocks our signals: code has escaped there. (The first
- * timeouts may be due to both processes having been stopped.) */
+/* Wait for the turn.  A view that does not come when it is kicked blocks our signals: code has escaped there.
+ * (The first timeouts may be due to both processes having been stopped.) */
 static void turn_wait(struct world *w, struct uview *u)
 {
     unsigned rounds = 0;
@@ -464,7 +465,8 @@ static void turn_wait(struct world *w, struct uview *u)
         if (sys_futex_wait(&u->x->turn, UTURN_USER, &until) != -SYS_ETIMEDOUT)
             continue;
         if (++rounds == KICK_TIMEOUT_S) {
-            vm_stop(w->vm, VM_STOP_UNSUPPORTED, "world: user code left its sandbox's rules (a view does not obey)");
+            vm_stop(w->vm, VM_STOP_UNSUPPORTED,
+                    "world: user code left its sandbox's rules (a view does not obey)");
             return;
         }
         uview_kick(w);
