@@ -23,8 +23,13 @@ bool bt_can_run(const struct vcpu *v);
  */
 void bt_run(struct vcpu *v);
 
-/* Shall bt_run() come back whenever user mode is entered, even if it began there? */
-void bt_return_at_user(struct vm *vm, bool on);
+/* In which address spaces, by bits, shall bt_run() come back whenever user mode is entered, even if it began there? */
+#define BT_SPACES 64u
+static inline unsigned bt_space(uint32_t cr3)
+{
+    return (cr3 >> 12 ^ cr3 >> 18 ^ cr3 >> 5) & (BT_SPACES - 1);
+}
+void bt_return_at_user(struct vm *vm, uint64_t spaces);
 
 /* Tell translated code whether an interrupt waits for IF. */
 void bt_set_irq_pending(struct vm *vm, bool pending);

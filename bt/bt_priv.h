@@ -140,7 +140,7 @@ struct check;
 struct bt {
     struct bt_decoder decoder;
     struct bt_options opt;
-    bool return_at_user;
+    uint64_t return_at_user; /* bit per bt_space() */
     uint64_t host_xcr0;
     bool host_bmi2;
     struct windata *wd;

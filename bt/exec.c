@@ -88,9 +88,9 @@ bool bt_can_run(const struct vcpu *v)
            !v->shadow && !v->halted;
 }
 
-void bt_return_at_user(struct vm *vm, bool on)
+void bt_return_at_user(struct vm *vm, uint64_t spaces)
 {
-    vm->bt->return_at_user = on;
+    vm->bt->return_at_user = spaces;
 }
 
 void bt_set_irq_pending(struct vm *vm, bool pending)
@@ -523,7 +523,7 @@ void bt_run(struct vcpu *v)
         if (next == NEXT_LOOKUP) {
             if (v->attention || (bt->wd->irq_pending && (v->eflags & EFLAGS_IF)) || !bt_can_run(v))
                 break;
-            if (v->cpl == 3 && last_cpl != 3 && (start_cpl != 3 || bt->return_at_user))
+            if (v->cpl == 3 && last_cpl != 3 && (start_cpl != 3 || (bt->return_at_user >> bt_space(v->cr3) & 1)))
                 break;
             last_cpl = v->cpl;
             if (bt->opt.inject_irq && entered)

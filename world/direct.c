@@ -32,7 +32,6 @@
 #include "world/cross.h"
 #include "world/world.h"
 
-#define SPACES 64u           /* a direct-mapped table of scores, by CR3 */
 #define PROMOTE_AT 2         /* ticks in a row that found computing user code */
 #define SHORT_RUN_US 100     /* a direct run below this counts against it */
 #define DEMOTE_AT 8
@@ -47,7 +46,8 @@ struct space_score {
 };
 
 struct direct {
-    struct space_score score[SPACES];
+    struct space_score score[BT_SPACES]; /* direct-mapped, by bt_space(CR3) */
+    uint64_t promoted;       /* bit per entry of score: direct */
     uint64_t short_cycles;
     uint64_t user_traps;     /* traps by user code ever; tells whether a tick interrupted pure computing */
     uint64_t traps_at_tick;
@@ -74,16 +74,31 @@ void direct_init(struct vm *vm)
     if (d->mode == USER_EXEC_AUTO && d->real_cpuid && !d->xcr0_offered)
         d->mode = USER_EXEC_TRANSLATE;
     mmu_scan_cpuid(vm, !vm->cross->config.host_cpuid_faulting);
-    bt_return_at_user(vm, d->mode != USER_EXEC_TRANSLATE);
+    bt_return_at_user(vm, d->mode == USER_EXEC_DIRECT ? ~0ull : 0);
     vm->direct = d;
+}
+
+/* The translator need not come back on the way to user code of any other space. */
+static void set_direct(struct vm *vm, struct space_score *s, bool direct)
+{
+    struct direct *d = vm->direct;
+    uint64_t bit = BIT64(s - d->score);
+
+    s->direct = direct;
+    s->ticks = s->shorts = s->hold = 0;
+    d->promoted = direct ? d->promoted | bit : d->promoted & ~bit;
+    if (d->mode == USER_EXEC_AUTO)
+        bt_return_at_user(vm, d->promoted);
 }
 
 static struct space_score *score_of(struct vcpu *v)
 {
-    struct space_score *s = &v->vm->direct->score[(v->cr3 >> 12 ^ v->cr3 >> 18 ^ v->cr3 >> 5) & (SPACES - 1)];
+    struct space_score *s = &v->vm->direct->score[bt_space(v->cr3)];
 
-    if (s->cr3 != v->cr3)
+    if (unlikely(s->cr3 != v->cr3)) {
+        set_direct(v->vm, s, false);
         *s = (struct space_score){ .cr3 = v->cr3 };
+    }
     return s;
 }
 
@@ -104,8 +119,9 @@ static bool vector_state_agrees(const struct vcpu *v)
 static bool direct_possible(const struct vcpu *v)
 {
     return v->cpl == 3 && vcpu_protected(v) && vcpu_iopl(v) < 3 && (v->eflags & EFLAGS_IF) &&
-           !(v->eflags & (EFLAGS_TF | EFLAGS_NT | EFLAGS_AC)) && !(v->cr0 & (CR0_TS | CR0_EM)) && (v->cr0 & CR0_PG) &&
-           !(v->cr4 & CR4_TSD) && !v->tsc_offset && vcpu_code32(v) && !v->shadow && !(v->dr[7] & 0xff) && v->seg[SEG_CS].base == 0 &&
+           !(v->eflags & (EFLAGS_TF | EFLAGS_NT | EFLAGS_AC)) && !(v->cr0 & (CR0_TS | CR0_EM)) &&
+           (v->cr0 & CR0_PG) && !(v->cr4 & CR4_TSD) && !v->tsc_offset && vcpu_code32(v) && !v->shadow &&
+           !(v->dr[7] & 0xff) && v->seg[SEG_CS].base == 0 &&
            vector_state_agrees(v) && world_direct_ok(v);
 }
 
@@ -137,10 +153,8 @@ void direct_note_translated(struct vcpu *v, unsigned entered_cpl)
         return;
     s->ticks = st->soft_interrupts + st->exceptions == d->traps_at_tick ? s->ticks + 1 : 0;
     d->traps_at_tick = st->soft_interrupts + st->exceptions;
-    if (s->ticks >= PROMOTE_AT) {
-        s->direct = true;
-        s->shorts = 0;
-    }
+    if (s->ticks >= PROMOTE_AT)
+        set_direct(v->vm, s, true);
 }
 
 static void note_direct(struct vcpu *v, uint64_t cycles)
@@ -154,8 +168,7 @@ static void note_direct(struct vcpu *v, uint64_t cycles)
     if (cycles >= d->short_cycles) {
         s->shorts = 0;
     } else if (++s->shorts >= DEMOTE_AT) {
-        s->direct = false;
-        s->ticks = 0;
+        set_direct(v->vm, s, false);
     }
 }
 

@@ -26,7 +26,7 @@ void bug_at(const char *file, int line, const char *what)
     cr_assert(false, "%s:%d: %s", file, line, what);
     abort();
 }
-void bt_return_at_user(struct vm *m, bool on) { (void)m, (void)on; }
+void bt_return_at_user(struct vm *m, uint64_t spaces) { (void)m, (void)spaces; }
 enum interp_result interp_run_one(struct vcpu *v) { return (void)v, INTERP_OK; }
 uint64_t io_rdtsc(void) { return 1; }
 enum fill_result mmu_fill(struct vcpu *v, unsigned view, gla_t gla, unsigned access, struct fault *f)
