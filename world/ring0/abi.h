@@ -57,6 +57,11 @@ struct mon_header {
 };
 
 /* --- the crosspage: between module and monitor --- */
+/*
+ * The VMM world's 64-bit code selector in the cross GDT, which the switch IDT's gates use. The monitor's own GDT has the
+ * same descriptor there, so that an NMI finds it whichever of the two tables and IDTs are loaded.
+ */
+#define BTMON_CS 0xff0u
 enum btmon_op {         /* what the monitor asks of the module when it calls to_host() */
     BTMON_OP_NONE,      /* come back at once (after arming the alarm) */
     BTMON_OP_INTR,      /* vector arg interrupted the VMM world: let the host handle it, then come back */
@@ -66,10 +71,11 @@ enum btmon_op {         /* what the monitor asks of the module when it calls to_
 
 struct btmon_cross_abi {
     __u64 self;         /* linear address of this structure, in both worlds */
-    __u64 to_host;      /* void to_host(struct btmon_cross *): an ordinary call (callee-saved registers and RSP
-                         * survive). IF = 0 on both sides. It returns with the cross GDT, the switch IDT and no TR's
-                         * busy bit to rely on: the monitor then loads its own GDT, IDT, LDTR, TR, and data segments. CR0, CR4, CR3 are
-                         * the monitor's again; FPU registers are not preserved; EFER, SYSENTER_CS are the host's. */
+    __u64 to_host;      /* void to_host(struct btmon_cross_abi *): an ordinary call (callee-saved registers and RSP
+                         * survive). IF = 0 on both sides. It returns on CS = BTMON_CS with the cross GDT and the switch
+                         * IDT loaded; the monitor then loads its own GDT, IDT, LDTR, TR and data segments. CR0, CR4,
+                         * CR3 are the monitor's again; FPU registers and CR2 are not preserved; EFER and SYSENTER_CS
+                         * are the host's. */
     /* Monitor to module. */
     __u32 op, code;
     __u64 arg;
