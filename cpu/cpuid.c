@@ -141,6 +141,15 @@ static void host_leaf(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
         io_host_cpuid(leaf, subleaf, out);
 }
 
+bool cpuid_is_amd(const struct cpuid_model *m)
+{
+    uint32_t out[4] = {0, 0, 0, 0};
+
+    if (m->host)
+        io_host_cpuid(0, 0, out);
+    return out[EBX] == 0x68747541 || out[EBX] == 0x6f677948; /* "Auth", "Hygo" */
+}
+
 /* --- leaves common to both --- */
 
 static void leaf_text(uint32_t *out, const char *text, unsigned words)
@@ -342,16 +351,6 @@ static void leaf_ext_features(const struct vcpu *v, const struct cpuid_model *m,
         out[EDX] |= EXT1_EDX_NX;
 }
 
-/* AMD, or Hygon, which has its leaves. */
-static bool host_is_amd(const struct cpuid_model *m)
-{
-    uint32_t out[4] = {0, 0, 0, 0};
-
-    if (m->host)
-        io_host_cpuid(0, 0, out);
-    return out[EBX] == 0x68747541 || out[EBX] == 0x6f677948; /* "Auth", "Hygo" */
-}
-
 static void leaf_extended(struct vcpu *v, const struct cpuid_model *m, uint32_t leaf, uint32_t out[4])
 {
     switch (leaf) {
@@ -359,7 +358,7 @@ static void leaf_extended(struct vcpu *v, const struct cpuid_model *m, uint32_t 
         out[EAX] = LEAF_EXT_MAX;
         if (m->host) { /* AMD repeats its vendor here, Intel has zeros */
             host_leaf(leaf, 0, out);
-            out[EAX] = host_is_amd(m) ? LEAF_EXT_MAX_AMD : LEAF_EXT_MAX;
+            out[EAX] = cpuid_is_amd(m) ? LEAF_EXT_MAX_AMD : LEAF_EXT_MAX;
         }
         break;
     case 0x80000001:
@@ -385,11 +384,11 @@ static void leaf_extended(struct vcpu *v, const struct cpuid_model *m, uint32_t 
         break;
     case 0x80000008:
         out[EAX] = 32u << 8 | 36; /* linear and physical address widths */
-        out[EBX] = host_is_amd(m) ? EXT8_EBX_BTC_NO : 0;
+        out[EBX] = cpuid_is_amd(m) ? EXT8_EBX_BTC_NO : 0;
         break;
     case 0x80000021:
-        out[EAX] = host_is_amd(m) ? EXT21_EAX_SRSO_NO : 0;
-        out[ECX] = host_is_amd(m) ? EXT21_ECX_TSA_NO : 0;
+        out[EAX] = cpuid_is_amd(m) ? EXT21_EAX_SRSO_NO : 0;
+        out[ECX] = cpuid_is_amd(m) ? EXT21_ECX_TSA_NO : 0;
         break;
     }
 }

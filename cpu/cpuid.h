@@ -21,6 +21,8 @@ struct cpuid_model {
 uint32_t cpuid_xsave_size(struct vcpu *v, uint64_t mask, bool compacted);
 /* IA32_SPEC_CTRL, IA32_PRED_CMD and IA32_ARCH_CAPABILITIES are there. */
 bool cpuid_has_guards(const struct vcpu *v);
+/* AMD, or Hygon, which has its leaves and MSRs. */
+bool cpuid_is_amd(const struct cpuid_model *m);
 /* Leaf 1 EDX features (bit numbers) that msr.c and control.c depend on. */
 #define CPUID_1_EDX_SEP 11
 #define CPUID_1_EDX_PAT 16

@@ -6,8 +6,9 @@
  * is ours, not the guest's, and one that it loads by itself may have another meaning or none. LSL and its
  * kin, SGDT, SIDT, SLDT, STR and SMSW look at the host's tables, and where the host can't trap CPUID, that
  * shows the host's processor (SDM vol. 3A 2.8, 5.10; the classic list of what makes this architecture hard to
- * virtualize). A page that holds such an instruction is left to the translator, which shows the guest's own
- * values.
+ * virtualize). SYSENTER and SYSCALL, which the guest's processor does not have, enter the host's kernel: one of
+ * them on each vendor's processors, and what that leaves tells neither where it was nor all registers. A page
+ * that holds such an instruction is left to the translator, which shows the guest's own values.
  *
  * The bytes of these opcodes occur on most pages as parts of other instructions, so each candidate is looked
  * at from before: instructions are decoded from every one of 15 neighbouring places 64 bytes ahead, and the
@@ -16,7 +17,7 @@
  * step with it. Near the page's start every place down to its first byte is tried. Of the pages of Debian's
  * libc and busybox one in 16 is found, where the bare bytes occur on nine of ten; about one in 100 truly
  * holds such an instruction. What remains unseen is an instruction right behind data, or code that jumps into
- * the middle of its own instructions: it sees the host's selectors.
+ * the middle of its own instructions: it sees the host's selectors, and its SYSCALL or SYSENTER ends the VM.
  */
 #include "cpu/interp.h"
 #include "shadowmmu/mmu_priv.h"
@@ -31,6 +32,7 @@ static bool second_sensitive(uint8_t b, bool cpuid)
 {
     switch (b) {
     case 0x00: case 0x01: case 0x02: case 0x03: /* SLDT STR VERR VERW; SGDT SIDT SMSW; LAR; LSL */
+    case 0x05: case 0x34:                       /* SYSCALL SYSENTER */
     case 0xa0: case 0xa1: case 0xa8: case 0xa9: /* PUSH and POP of FS and GS */
     case 0xb2: case 0xb4: case 0xb5:            /* LSS LFS LGS */
         return true;

@@ -25,6 +25,7 @@ test_guest_sources = \
     %reldir%/shadow.c \
     %reldir%/smc.c \
     %reldir%/string.c \
+    %reldir%/syscalls.c \
     %reldir%/task.c \
     %reldir%/timer.c \
     %reldir%/v86.c
@@ -45,6 +46,7 @@ test_guests = \
     %reldir%/shadow.elf \
     %reldir%/smc.elf \
     %reldir%/string.elf \
+    %reldir%/syscalls.elf \
     %reldir%/task.elf \
     %reldir%/timer.elf \
     %reldir%/v86.elf

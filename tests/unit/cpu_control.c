@@ -376,6 +376,7 @@ static void amd(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 Test(cpu_control, amd_host)
 {
     uint32_t o[4];
+    uint64_t x;
 
     fake_io.cpuid = amd;
     v->cpuid = cpuid_model_find("host");
@@ -387,9 +388,13 @@ Test(cpu_control, amd_host)
     cpuid_query(v, 0x80000021, 0, o);
     cr_assert_eq(o[0], BIT(29), "SRSO_NO");
     cr_assert_eq(o[2], BIT(1) | BIT(2), "TSA_NO");
+    cr_assert(msr_read(v, 0xc0010015, &x, &f) && x == BIT(24), "the TSC's rate is constant");
+    cr_assert(msr_write(v, 0xc001001f, ~0ull, &f) && msr_read(v, 0xc001001f, &x, &f) && x == 0);
     v->cpuid = cpuid_model_find("btvmm32");
     cpuid_query(v, 0x80000021, 0, o);
     cr_assert_eq(o[0] | o[1] | o[2] | o[3], 0);
+    fails(msr_read(v, 0xc0010015, &x, &f), VEC_GP);
+    fails(msr_write(v, 0xc001001f, 0, &f), VEC_GP);
 }
 
 Test(cpu_control, xcr0)

@@ -90,6 +90,7 @@ Test(shadowmmu_exec, scan_finds_each_instruction)
         I("\x8e\x24\x24"), I("\x0f\xa0"), I("\x0f\xa8"), I("\x0f\xa1"), I("\x66\x0f\xa9"), I("\x0f\xb5\x01"),
         I("\x0f\xb4\x01"), I("\x0f\xb2\x01"), I("\x0f\x03\xc1"), I("\x66\x0f\x02\xc1"), I("\x0f\x00\xc8"),
         I("\x0f\x00\xe0"), I("\x0f\x01\x04\x24"), I("\x0f\x01\x0c\x24"), I("\x0f\x01\xe0"),
+        I("\x0f\x05"), I("\x0f\x34"),
     };
     static const unsigned places[] = { 0, 1, 14, 15, 40, 63, 64, 65, 1000, 2047, 4000, 4090, 4093, 4094, 4095 };
 

@@ -19,8 +19,10 @@
  * selectors of the view's LDT, and one that it loaded is noticed at the next trap and loaded as the guest's
  * descriptor tables say.
  *
- * Not done: alternative entry by spinning on a second CPU.  SYSENTER on an Intel host can't be recovered
- * from.
+ * SYSENTER (on Intel processors) and SYSCALL (on AMD's) can't be recovered from: the host's kernel replaces EIP and
+ * CS by those of its own stub and gives back neither ECX nor EDX. They are looked for like the above.
+ *
+ * Not done: alternative entry by spinning on a second CPU.
  */
 #include "world/proc/uview.h"
 
@@ -373,19 +375,14 @@ static void softint(struct vcpu *v, uint32_t vec, uint32_t eip)
 /* SIGSYS: EIP is behind the instruction, EAX holds what it held before. */
 static void exit_sigsys(struct vcpu *v, uint32_t arch)
 {
-    static const uint8_t int80[] = { 0xcd, 0x80 }, insn_syscall[] = { 0x0f, 0x05 };
+    static const uint8_t int80[] = { 0xcd, 0x80 };
 
-    if (arch != ARCH_I386) {
+    if (arch != ARCH_I386)
         escaped(v, "64-bit system call");
-    } else if (code_is(v, -2, int80, 2)) {
+    else if (code_is(v, -2, int80, 2))
         softint(v, 0x80, v->eip);
-    } else if (code_is(v, -2, insn_syscall, 2)) {
-        v->eip -= 2;
-        v->exit.vec = VEC_UD;
-        v->exit.err = 0;
-    } else {
-        escaped(v, "SYSENTER, which this host does not let recover");
-    }
+    else
+        escaped(v, "system call");
 }
 
 static void exit_trap(struct vcpu *v, const struct uview *u, unsigned sig)
@@ -437,7 +434,7 @@ static void frame_take(struct vcpu *v, struct uview *u)
     }
     v->exit = (struct exit){ EXIT_FAULT, 0, v->eip, (uint32_t)mc.trapno, (uint32_t)mc.err, (uint32_t)mc.cr2 };
     if (mc.cs != ULDT_CS || mc.ip >> 32)
-        escaped(v, "code segment");
+        escaped(v, u->x->sig == SIG_SYS ? "SYSENTER or SYSCALL" : "code segment");
     else if (u->x->ack != u->ack)
         escaped(v, "orders");
     else
