@@ -33,16 +33,8 @@ umask 022
 here=$(cd "$(dirname "$0")" && pwd)
 epoch=${SOURCE_DATE_EPOCH:-1700000000}
 
-die()
-{
-    echo "debian-guest.sh: $*" >&2
-    exit 1
-}
-
-say()
-{
-    echo "debian-guest.sh: $*"
-}
+me=debian-guest.sh apt_arches="amd64 i386" apt_types=deb
+. "$here/apt-private.sh"
 
 offline=0
 adds=
@@ -67,81 +59,10 @@ done
 
 mkdir -p "$1" || die "cannot make the directory '$1'"
 out=$(cd "$1" && pwd)
-for tool in apt-get apt-cache dpkg-deb cpio gzip find sort; do
-    command -v "$tool" >/dev/null 2>&1 || die "the program '$tool' is missing"
-done
-
-# One at a time in the same directory.
-if command -v flock >/dev/null 2>&1; then
-    exec 9>"$out/.lock"
-    flock 9
-fi
+need_tools apt-get apt-cache dpkg-deb cpio gzip find sort
+apt_lock
 
 # ---------------------------------------------------------------- packages --
-
-# The system's package sources, but those that have nothing to do with the
-# distribution (they need not offer i386 and only cost time).
-apt_setup()
-{
-    mkdir -p "$out/apt/lists/partial" "$out/apt/cache/archives/partial" \
-             "$out/apt/parts" "$out/deb"
-    : >"$out/apt/status"
-    if [ -s /etc/apt/sources.list ] && grep -qi debian /etc/apt/sources.list; then
-        cp /etc/apt/sources.list "$out/apt/parts/system.list"
-    fi
-    for f in /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
-        if [ -f "$f" ] && grep -qi debian "$f"; then
-            cp "$f" "$out/apt/parts/"
-        fi
-    done
-    [ -n "$(ls "$out/apt/parts")" ] || die "no Debian package source found in /etc/apt"
-}
-
-# apt_run PROGRAM ARGS...: the program under the private configuration.
-apt_run()
-{
-    prog=$1
-    shift
-    APT_CONFIG=$out/apt/apt.conf "$prog" "$@"
-}
-
-apt_config()
-{
-    cat >"$out/apt/apt.conf" <<CONF
-APT::Architecture "amd64";
-APT::Architectures { "amd64"; "i386"; };
-APT::Sandbox::User "";
-Acquire::Languages "none";
-Debug::NoLocking "1";
-Dir::State "$out/apt";
-Dir::State::lists "$out/apt/lists";
-Dir::State::status "$out/apt/status";
-Dir::Cache "$out/apt/cache";
-Dir::Etc::sourcelist "/dev/null";
-Dir::Etc::sourceparts "$out/apt/parts";
-CONF
-}
-
-# The first package a (meta) package depends on whose name matches a pattern.
-resolve()
-{
-    apt_run apt-cache depends --no-recommends --no-suggests "$1" 2>/dev/null |
-        sed -n 's/^ *|\{0,1\}Depends: *//p' | sed 's/:i386$//' | grep -E "^$2\$" | head -n 1
-}
-
-updated=0
-update_lists()
-{
-    [ $updated = 0 ] || return 0
-    [ $offline = 0 ] || die "$1 is not in $out yet and --offline was given"
-    apt_setup
-    apt_config
-    say "reading package lists"
-    # One list of several may be unreachable; what is needed may be in the others.
-    apt_run apt-get -q update >"$out/apt/update.log" 2>&1 ||
-        say "warning: not all package lists could be read; see $out/apt/update.log"
-    updated=1
-}
 
 # fetch NAME PACKAGE-OR-META [PATTERN]: unpacks the package into OUTDIR/pkg/NAME.
 fetch()
@@ -149,19 +70,10 @@ fetch()
     [ ! -e "$out/pkg/$1/.done" ] || return 0
     update_lists "$2"
     pkg=$2
-    if [ $# -ge 3 ]; then
-        pkg=$(resolve "$2:i386" "$3") || pkg=
-        [ -n "$pkg" ] ||
-            die "package '$2' (i386) is not in the package lists (no network?); see $out/apt/update.log"
-    fi
-    say "fetching $pkg:i386"
-    (cd "$out/deb" && apt_run apt-get -q download "$pkg:i386") >"$out/apt/download.log" 2>&1 ||
-        die "cannot download '$pkg:i386'; see $out/apt/download.log"
-    deb=$(ls -t "$out/deb/${pkg}"_*_i386.deb 2>/dev/null | head -n 1)
-    [ -f "$deb" ] || die "apt-get gave no file for '$pkg:i386'"
+    [ $# -lt 3 ] || must_resolve "$2:i386" "$3"
+    download "$pkg" i386
     rm -rf "$out/pkg/$1"
-    mkdir -p "$out/pkg/$1"
-    dpkg-deb -x "$deb" "$out/pkg/$1" || die "cannot unpack $deb"
+    unpack "$deb" "$out/pkg/$1"
     basename "$deb" >"$out/pkg/$1/.done"
 }
 

@@ -23,6 +23,8 @@ trap 'rm -rf "$tmp"' EXIT
     echo bug_at
     # Position independent code may name the (never built) global offset table.
     echo _GLOBAL_OFFSET_TABLE_
+    # Linker script symbols of the ring-0 image.
+    sed -n 's/^ *\(mon_[a-z_]*\) = .*/\1/p' "$src/world/ring0/monitor.lds"
 } | sort -u > "$tmp/allowed"
 
 check_names() { # archive extra-archive...
@@ -63,6 +65,15 @@ check_data libmonitor.a
 check_names libmonproc.a libmonitor.a
 check_vectors libmonproc.a
 check_data libmonproc.a
+# With --enable-ring0: that world's monitor side, and the decoder built for it.
+if [ -f libmonring0.a ]; then
+    check_names libmonring0.a libmonitor.a
+    check_vectors libmonring0.a
+    check_data libmonring0.a
+    check_names libmonzydis.a libmonitor.a
+    check_vectors libmonzydis.a
+    check_data libmonzydis.a
+fi
 
 # The checks themselves: they must see something.
 [ "$(wc -l < "$tmp/allowed")" -gt 10 ] || complain "world.h was not understood"
