@@ -6,5 +6,7 @@ libmonitor_a_SOURCES += \
     %reldir%/io.c \
     %reldir%/run.c \
     %reldir%/run.h \
+    %reldir%/truncate.c \
+    %reldir%/truncate.h \
     %reldir%/usercall.def \
     %reldir%/world.h

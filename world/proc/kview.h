@@ -13,6 +13,7 @@
 
 #include "world/cross.h"
 #include "world/proc/sys.h"
+#include "world/truncate.h"
 #include "world/world.h"
 
 #define STACK_BLOCK 0x100000ul /* size and alignment */
@@ -28,12 +29,6 @@
 #define LDT_WAYS 4u
 #define LDT_CS (0u << 3 | 7) /* fixed: flat execute-only code */
 #define LDT_GS (1u << 3 | 7) /* fixed: the window's data pages */
-
-struct ldt_key {
-    uint32_t base;
-    uint32_t limit; /* the descriptor's 20-bit field */
-    uint32_t flags; /* LDT_* of segments.h; 0 = slot free */
-};
 
 struct proc_clock {
     uint64_t start_ns, start_tsc;   /* guest time 0 */
@@ -61,7 +56,7 @@ struct world {
     bool reload;
     bool dying; /* a dump is being made: a second fault ends at once */
 
-    struct ldt_key ldt[LDT_SETS * LDT_WAYS];
+    struct truncated ldt[LDT_SETS * LDT_WAYS];
     uint8_t ldt_next[LDT_SETS]; /* which way to replace next */
 
     struct proc_clock clock;

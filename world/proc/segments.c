@@ -8,49 +8,34 @@
  * segment then costs no system call. Limit checks are made on offsets (SDM vol. 3A 5.3), before the base is
  * added, so each (limit, type) needs its own descriptor.
  *
- * Truncation: no offset that a descriptor admits may reach linear `end` or above.  A segment that is allowed
- * to wrap around 4 GiB admits two ranges of offsets, [0, end - base) and [4 GiB - base, 4 GiB); one
- * descriptor can express either, the second as an expand-down segment.  For user code the first is taken
- * (thread control blocks lie at small offsets), for the kernel the larger one (per-CPU bases just below 4
- * GiB).  Accesses outside become #GP and are emulated. The first range of a user's 4 GiB segment in FS is cut
- * down to a power of two: what lies beyond is hardly used, and threads with different bases then need the
- * same descriptor.
- *
- * A code segment in a data register is expressed as read-only data.  CS itself is always the one flat
- * execute-only segment that reaches the translation cache.
+ * What the descriptors say is world/truncate.c's.  CS itself is always the one flat execute-only segment that
+ * reaches the translation cache.
  */
 #include "world/proc/kview.h"
 
 #include "base/assert.h"
-
-/* ldt_key.flags; user_desc's bit-field is made of them.  Zero means no descriptor. */
-#define LDT_VALID BIT(0)
-#define LDT_BIG BIT(1)
-#define LDT_RDONLY BIT(2)
-#define LDT_DOWN BIT(3)
-#define LDT_PAGES BIT(4)
-#define LDT_CODE BIT(5)
+#include "world/truncate.h"
 
 /* The kernel's struct user_desc (modify_ldt(2)). */
 struct user_desc {
     uint32_t entry, base, limit, flags;
 };
 
-static long ldt_write(unsigned entry, const struct ldt_key *k)
+static long ldt_write(unsigned entry, const struct truncated *k)
 {
     struct user_desc d = { .entry = entry, .base = k->base, .limit = k->limit };
 
-    d.flags = (k->flags & LDT_BIG ? BIT(0) : 0) | (k->flags & LDT_DOWN ? BIT(1) : 0) |
-              (k->flags & LDT_CODE ? BIT(2) : 0) | (k->flags & LDT_RDONLY ? BIT(3) : 0) |
-              (k->flags & LDT_PAGES ? BIT(4) : 0) | BIT(6);
+    d.flags = (k->flags & TRUNC_BIG ? BIT(0) : 0) | (k->flags & TRUNC_DOWN ? BIT(1) : 0) |
+              (k->flags & TRUNC_CODE ? BIT(2) : 0) | (k->flags & TRUNC_RDONLY ? BIT(3) : 0) |
+              (k->flags & TRUNC_PAGES ? BIT(4) : 0) | BIT(6);
     return sys3(SYS_NR_modify_ldt, 0x11, (long)&d, sizeof d);
 }
 
 long proc_ldt_init(struct world *w)
 {
-    const struct ldt_key cs = { 0, 0xfffff, LDT_VALID | LDT_BIG | LDT_RDONLY | LDT_PAGES | LDT_CODE };
-    const struct ldt_key gs = { WIN_DATA, WIN_DATA_SIZE - 1, LDT_VALID | LDT_BIG };
-    const struct ldt_key top = { 0, 0, LDT_VALID | LDT_BIG };
+    const struct truncated cs = { 0, 0xfffff, TRUNC_VALID | TRUNC_BIG | TRUNC_RDONLY | TRUNC_PAGES | TRUNC_CODE };
+    const struct truncated gs = { WIN_DATA, WIN_DATA_SIZE - 1, TRUNC_VALID | TRUNC_BIG };
+    const struct truncated top = { 0, 0, TRUNC_VALID | TRUNC_BIG };
     long err;
 
     err = ldt_write(LDT_SETS * LDT_WAYS - 1, &top); /* the table gets its final size at once */
@@ -64,7 +49,7 @@ long proc_ldt_init(struct world *w)
     return err;
 }
 
-static bool key_equal(const struct ldt_key *a, const struct ldt_key *b)
+static bool key_equal(const struct truncated *a, const struct truncated *b)
 {
     return a->base == b->base && a->limit == b->limit && a->flags == b->flags;
 }
@@ -76,7 +61,7 @@ static bool sel_in_use(const struct vcpu *v, uint16_t sel)
 }
 
 /* The selector of a descriptor that says k, made if need be; 0 when the host refused. */
-static uint16_t ldt_get(struct vcpu *v, const struct ldt_key *k)
+static uint16_t ldt_get(struct vcpu *v, const struct truncated *k)
 {
     struct world *w = v->vm->world;
     uint32_t hash = (k->base >> 4) * 0x9e3779b1u ^ k->limit * 0x85ebca6bu ^ k->flags * 0xc2b2ae35u;
@@ -102,83 +87,9 @@ static uint16_t ldt_get(struct vcpu *v, const struct ldt_key *k)
     return (uint16_t)(slot << 3 | 7);
 }
 
-/* Put the limit for n > 0 valid offsets into k; page granularity rounds down. */
-static void key_limit(struct ldt_key *k, uint64_t n)
-{
-    if (n <= 0x100000) {
-        k->limit = (uint32_t)(n - 1);
-    } else {
-        k->limit = (uint32_t)((n >> 12) - 1);
-        k->flags |= LDT_PAGES;
-    }
-}
-
-/* An expand-down guest segment: all or nothing. */
-static bool truncate_down(const struct seg *s, gla_t end, struct ldt_key *k)
-{
-    bool big = s->attr & SEG_ATTR_DB;
-    uint64_t top = big ? 0xffffffffu : 0xffffu;
-
-    if (s->limit >= top)
-        return false; /* empty */
-    if ((uint64_t)(uint32_t)(s->base + s->limit + 1) + (top - s->limit) > end)
-        return false;
-    k->flags |= LDT_DOWN | (big ? LDT_BIG : 0);
-    k->limit = s->limit;
-    if (s->limit > 0xfffff) {
-        k->limit = s->limit >> 12;
-        k->flags |= LDT_PAGES;
-    }
-    return true;
-}
-
-static bool truncate_up(const struct seg *s, gla_t end, bool is_ss, bool based, struct ldt_key *k)
-{
-    bool big = s->attr & SEG_ATTR_DB;
-    uint64_t up = s->base < end ? min_u64((uint64_t)s->limit + 1, end - s->base) : 0;
-    /* The wrapped part, if the descriptor's fixed upper end is the guest's own. */
-    uint64_t down = s->limit == 0xffffffffu && s->base <= end && (big || !is_ss) ? s->base : 0;
-
-    if (end == WIN_BASE && down > up) {
-        k->flags |= LDT_DOWN | LDT_BIG | LDT_PAGES;
-        k->limit = ~s->base >> 12; /* last invalid offset is 4 GiB - base - 1 */
-        return true;
-    }
-    if (!up)
-        return false;
-    if (big || !is_ss)
-        k->flags |= LDT_BIG;
-    if (based && end < WIN_BASE && up > 0x100000 && s->limit == 0xffffffffu)
-        up = 1ull << (63 - __builtin_clzll(up)); /* threads and processes share a handful of descriptors */
-    key_limit(k, up);
-    return true;
-}
-
-/* The descriptor that stands for s in a data segment register; false: none does.  based: its base is set by
- * WRFSBASE. */
-static bool seg_truncate(const struct seg *s, gla_t end, bool is_ss, bool based, struct ldt_key *k)
-{
-    k->base = s->base;
-    k->flags = LDT_VALID;
-    if (!(s->attr & SEG_ATTR_P) || !(s->attr & SEG_ATTR_S))
-        return false;
-    if (s->attr & SEG_ATTR_CODE) {
-        if (!(s->attr & SEG_ATTR_RW))
-            return false; /* execute-only */
-        k->flags |= LDT_RDONLY;
-    } else if (!(s->attr & SEG_ATTR_RW)) {
-        k->flags |= LDT_RDONLY;
-    }
-    if (is_ss && (k->flags & LDT_RDONLY))
-        return false;
-    if (!(s->attr & SEG_ATTR_CODE) && (s->attr & SEG_ATTR_EC))
-        return truncate_down(s, end, k);
-    return truncate_up(s, end, is_ss, based, k);
-}
-
 static bool sync_one(struct vcpu *v, unsigned seg, const struct seg *s, gla_t end)
 {
-    struct ldt_key k;
+    struct truncated k;
 
     v->hsel[seg] = 0;
     if (!seg_truncate(s, end, seg == SEG_SS, seg == SEG_FS, &k))
