@@ -530,8 +530,10 @@ void bt_run(struct vcpu *v)
                 break;
             entered = true;
             next = next_tu(v, &tca);
-            if (next != NEXT_ENTER)
+            if (next != NEXT_ENTER) {
+                world_breathe(vm);
                 continue;
+            }
         }
         vm->stats->world_enters++;
         TRACE_EV(vm->trace, enter, v->eip, tca, v->cpl);

@@ -236,6 +236,7 @@ static void run_until_stop(struct vm *vm)
     while (!vm->stop) {
         bool was_halted = v->halted;
 
+        world_breathe(vm);
         if (v->attention)
             take_events(vm);
         take_interrupts(vm);

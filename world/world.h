@@ -85,6 +85,10 @@ uint64_t world_now(struct vm *vm);                   /* guest time, ns */
 void world_set_alarm(struct vm *vm, uint64_t when);  /* set v->attention at guest time `when`; UINT64_MAX = off */
 void world_idle(struct vm *vm, uint64_t until);      /* sleep until then or any event */
 
+/* Whoever loops without entering the guest calls this at each turn: in a world that masks the host's interrupts while
+ * the monitor works, they are taken here. */
+void world_breathe(struct vm *vm);
+
 /* --- requests to the VMX --- */
 #define USERCALL(name, text) USERCALL_##name,
 enum usercall {

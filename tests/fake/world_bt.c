@@ -200,6 +200,7 @@ unsigned world_callout_seq(struct vm *vm, uint8_t out[8])
 }
 void world_fence_begin(struct vm *vm) { (void)vm; }
 void world_fence_end(struct vm *vm) { (void)vm; }
+void world_breathe(struct vm *vm) { (void)vm; }
 gla_t world_min_gla(struct vm *vm)
 {
     (void)vm;

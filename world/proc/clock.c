@@ -134,6 +134,9 @@ void world_idle(struct vm *vm, uint64_t until)
     vm->stats->cycles_idle += rdtsc() - begin;
 }
 
+/* Signals come at any time. */
+void world_breathe(struct vm *vm) { (void)vm; }
+
 /*
  * The VMX is slow with its text, so wait until half the ring is free.  No record may be written here.  The VMX
  * wakes the low half of `tail` when it has drained; it drains for as long as we live.

@@ -6,7 +6,17 @@
 # The monitor's side is compiled like the monitor core.
 ring0_monitor_sources = \
     %reldir%/abi.h \
-    %reldir%/boot.S
+    %reldir%/boot.S \
+    %reldir%/clock.c \
+    %reldir%/enter.c \
+    %reldir%/fence.c \
+    %reldir%/main.c \
+    %reldir%/memory.c \
+    %reldir%/ring0.h \
+    %reldir%/segments.c \
+    %reldir%/switch.c \
+    %reldir%/tables.c \
+    %reldir%/traps.c
 
 EXTRA_DIST += %reldir%/monitor.lds %reldir%/offsets.c %reldir%/zydis-libc.h
 CLEANFILES += %reldir%/offsets.h %reldir%/offsets.s

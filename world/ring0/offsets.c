@@ -5,18 +5,12 @@
  */
 #include "world/ring0/abi.h"
 
-#include <stddef.h>
-
 #define EMIT(text, value) __asm__ volatile("@define " text " %0" : : "i"(value))
 #define CONSTANT(name) EMIT(#name, name)
-#define OFFSET(name, type, field) EMIT(#name, offsetof(struct type, field))
 
 void offsets(void)
 {
     CONSTANT(BTMON_VERSION);
     CONSTANT(MON_MAGIC);
     CONSTANT(MON_IMAGE);
-    CONSTANT(BTMON_OP_DEAD);
-    OFFSET(CROSS_TO_HOST, btmon_cross_abi, to_host);
-    OFFSET(CROSS_OP, btmon_cross_abi, op);
 }

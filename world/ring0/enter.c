@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Entering and leaving guest code in the ring-0 world.
+ *
+ * The way in is an IRETQ to a compatibility-mode code segment of CPL 1 or 3 (SDM vol. 3A 6.14.3), the way out
+ * any trap: it switches to the trap stack, whose frame tells EIP, ESP and flags; the rest is saved in the
+ * vCPU, and ring0_trap_from_guest returns to the caller of ring0_enter() as if that had returned. A callout is INT 80h
+ * from CPL 1.
+ *
+ * The guest's DS, ES, FS and GS stay loaded while the monitor works: 64-bit code ignores them. So they are loaded
+ * only when they have changed, or after a switch to the host. CS and SS come with IRETQ.
+ *
+ * Interrupts of the host that arrive in guest code are passed on right here; the guest goes on unless they
+ * brought an event.
+ */
+#include "world/ring0/ring0.h"
+
+#include "base/assert.h"
+#include "bt/windata.h"
+
+#define VCPU_OFFSETS                                                                                         \
+    [eax] "i"(offsetof(struct vcpu, gpr[REG_EAX])), [ecx] "i"(offsetof(struct vcpu, gpr[REG_ECX])),          \
+        [edx] "i"(offsetof(struct vcpu, gpr[REG_EDX])), [ebx] "i"(offsetof(struct vcpu, gpr[REG_EBX])),      \
+        [esp] "i"(offsetof(struct vcpu, gpr[REG_ESP])), [ebp] "i"(offsetof(struct vcpu, gpr[REG_EBP])),      \
+        [esi] "i"(offsetof(struct vcpu, gpr[REG_ESI])), [edi] "i"(offsetof(struct vcpu, gpr[REG_EDI])),      \
+        [hflags] "i"(offsetof(struct vcpu, hflags)), [monrsp] "i"(offsetof(struct vcpu, mon_rsp)),           \
+        [vec] "i"(offsetof(struct vcpu, exit.vec)), [err] "i"(offsetof(struct vcpu, exit.err)),              \
+        [tca] "i"(offsetof(struct vcpu, exit.tca)), [cr2] "i"(offsetof(struct vcpu, exit.cr2)),              \
+        [world] "i"(MON_PRIVATE), [pf] "i"(VEC_PF)
+
+/* rdi = vCPU, esi = EIP, edx = CS, ecx = SS, r8d = EFLAGS. */
+__attribute__((naked)) static void ring0_enter(struct vcpu *v __attribute__((unused)), uint32_t eip __attribute__((unused)),
+                                               uint32_t cs __attribute__((unused)), uint32_t ss __attribute__((unused)),
+                                               uint32_t flags __attribute__((unused)))
+{
+    __asm__("push %%rbx\n\t"
+            "push %%rbp\n\t"
+            "push %%r12\n\t"
+            "push %%r13\n\t"
+            "push %%r14\n\t"
+            "push %%r15\n\t"
+            "mov %%rsp, %c[monrsp](%%rdi)\n\t"
+            "push %%rcx\n\t"
+            "mov %c[esp](%%rdi), %%eax\n\t"
+            "push %%rax\n\t"
+            "push %%r8\n\t"
+            "push %%rdx\n\t"
+            "push %%rsi\n\t"
+            "mov %c[eax](%%rdi), %%eax\n\t"
+            "mov %c[ecx](%%rdi), %%ecx\n\t"
+            "mov %c[edx](%%rdi), %%edx\n\t"
+            "mov %c[ebx](%%rdi), %%ebx\n\t"
+            "mov %c[ebp](%%rdi), %%ebp\n\t"
+            "mov %c[esi](%%rdi), %%esi\n\t"
+            "mov %c[edi](%%rdi), %%edi\n\t"
+            "iretq"
+            :
+            : VCPU_OFFSETS);
+}
+
+/* From a stub, on the trap stack: vector, error code, RIP, CS, RFLAGS, RSP, SS. */
+__attribute__((naked)) void ring0_trap_from_guest(void)
+{
+    __asm__("movabs %[world], %%r15\n\t"
+            "mov (%%r15), %%r15\n\t"
+            "mov %%eax, %c[eax](%%r15)\n\t"
+            "mov %%ecx, %c[ecx](%%r15)\n\t"
+            "mov %%edx, %c[edx](%%r15)\n\t"
+            "mov %%ebx, %c[ebx](%%r15)\n\t"
+            "mov %%ebp, %c[ebp](%%r15)\n\t"
+            "mov %%esi, %c[esi](%%r15)\n\t"
+            "mov %%edi, %c[edi](%%r15)\n\t"
+            "cld\n\t"
+            "pop %%rax\n\t"
+            "mov %%eax, %c[vec](%%r15)\n\t"
+            "pop %%rcx\n\t"
+            "mov %%ecx, %c[err](%%r15)\n\t"
+            "pop %%rcx\n\t"
+            "mov %%ecx, %c[tca](%%r15)\n\t"
+            "pop %%rcx\n\t"
+            "pop %%rcx\n\t"
+            "mov %%ecx, %c[hflags](%%r15)\n\t"
+            "pop %%rcx\n\t"
+            "mov %%ecx, %c[esp](%%r15)\n\t"
+            "cmp $%c[pf], %%eax\n\t"
+            "jne 1f\n\t"
+            "mov %%cr2, %%rax\n\t"
+            "mov %%eax, %c[cr2](%%r15)\n"
+            "1:\n\t"
+            "mov %c[monrsp](%%r15), %%rsp\n\t"
+            "pop %%r15\n\t"
+            "pop %%r14\n\t"
+            "pop %%r13\n\t"
+            "pop %%r12\n\t"
+            "pop %%rbp\n\t"
+            "pop %%rbx\n\t"
+            "ret"
+            :
+            : VCPU_OFFSETS);
+}
+
+/* From a stub, on the stack that was interrupted.  ORDER trap_frame */
+__attribute__((naked)) void ring0_trap_in_monitor(void)
+{
+    __asm__("push %rax\n\t"
+            "push %rcx\n\t"
+            "push %rdx\n\t"
+            "push %rsi\n\t"
+            "push %rdi\n\t"
+            "push %rbp\n\t"
+            "push %rbx\n\t"
+            "push %r8\n\t"
+            "push %r9\n\t"
+            "push %r10\n\t"
+            "push %r11\n\t"
+            "push %r12\n\t"
+            "push %r13\n\t"
+            "push %r14\n\t"
+            "push %r15\n\t"
+            "cld\n\t"
+            "mov %rsp, %rdi\n\t"
+            "mov %rsp, %rbx\n\t"
+            "and $-16, %rsp\n\t"
+            "call ring0_monitor_trap\n\t"
+            "mov %rbx, %rsp\n\t"
+            "pop %r15\n\t"
+            "pop %r14\n\t"
+            "pop %r13\n\t"
+            "pop %r12\n\t"
+            "pop %r11\n\t"
+            "pop %r10\n\t"
+            "pop %r9\n\t"
+            "pop %r8\n\t"
+            "pop %rbx\n\t"
+            "pop %rbp\n\t"
+            "pop %rdi\n\t"
+            "pop %rsi\n\t"
+            "pop %rdx\n\t"
+            "pop %rcx\n\t"
+            "pop %rax\n\t"
+            "add $16, %rsp\n\t"
+            "iretq");
+}
+
+uint8_t *world_tc_rw(struct vm *vm) { return vm->world->win + (WIN_TC - WIN_BASE); }
+
+void *world_win_data(struct vm *vm) { return vm->world->win + (WIN_DATA - WIN_BASE); }
+
+unsigned world_callout_seq(struct vm *vm, uint8_t out[8])
+{
+    (void)vm;
+    out[0] = 0xcd; /* INT imm8 */
+    out[1] = VEC_CALLOUT;
+    return 2;
+}
+
+#define SREG_SET(name, sel) __asm__ volatile("mov %0, %%" #name : : "rm"((uint16_t)(sel)) : "memory")
+
+static void segments_load(struct world *w, const struct vcpu *v)
+{
+    uint8_t changed = w->loaded == LOADED_BT ? w->seg_changed : 0xff;
+
+    if (likely(!changed))
+        return;
+    if (changed & BIT(SEG_DS))
+        SREG_SET(ds, v->hsel[SEG_DS]);
+    if (changed & BIT(SEG_ES))
+        SREG_SET(es, v->hsel[SEG_ES]);
+    if (changed & BIT(SEG_FS))
+        SREG_SET(fs, v->hsel[SEG_FS]);
+    if (w->loaded != LOADED_BT)
+        SREG_SET(gs, SEL_BT_GS);
+    w->loaded = LOADED_BT;
+    w->seg_changed = 0;
+}
+
+static uint32_t guest_flags(const struct vcpu *v)
+{
+    return (v->hflags & EFLAGS_LIVE) | EFLAGS_FIXED | EFLAGS_IF;
+}
+
+static void note_exit(struct world *w, struct vcpu *v)
+{
+    struct exit *e = &v->exit;
+
+    v->hflags &= ~(uint32_t)EFLAGS_RF;
+    if (e->vec == VEC_CALLOUT) {
+        e->kind = EXIT_CALLOUT;
+        e->arg = ((const struct windata *)w->win)->callout_arg;
+        return;
+    }
+    e->kind = EXIT_FAULT;
+    if (e->vec == VEC_BP)
+        e->tca--; /* the INT3 itself */
+}
+
+void world_enter(struct vcpu *v, tca_t tca)
+{
+    struct world *w = v->vm->world;
+
+    for (;;) {
+        ring0_alarm_arm(w);
+        if (unlikely(v->attention)) {
+            v->exit.kind = EXIT_NONE;
+            return;
+        }
+        ring0_space_load(w, 0);
+        segments_load(w, v);
+        ring0_enter(v, tca, SEL_BT_CS, v->hsel[SEG_SS], guest_flags(v));
+        if (likely(!vec_is_host(v->exit.vec)))
+            break;
+        tca = v->exit.tca;
+        ring0_host_event(w, v->exit.vec);
+        if (v->attention) {
+            v->hflags &= ~(uint32_t)EFLAGS_RF;
+            v->exit.kind = EXIT_ATTENTION;
+            return;
+        }
+    }
+    note_exit(w, v);
+}
+
+unsigned world_direct_views(struct vm *vm)
+{
+    (void)vm;
+    return 0;
+}
+
+bool world_direct_ok(const struct vcpu *v)
+{
+    (void)v;
+    return false;
+}
+
+void world_enter_direct(struct vcpu *v, unsigned view)
+{
+    (void)view;
+    v->exit.kind = EXIT_NONE;
+}

@@ -1,0 +1,176 @@
+/*
+ * The ring-0 world's private state: struct world of the monitor image.
+ *
+ * World: monitor, at CPL 0 in the VMM world (abi.h tells the address space).  Units: linear addresses of the VMM
+ * world, ns of CLOCK_MONOTONIC, TSC cycles.  Owner: the private memory at MON_PRIVATE, which begins with struct
+ * world; so that traps find it at a constant address and no file-level variable is needed.  Errors: as each function says; our
+ * own bugs end in ring0_die().
+ *
+ * Who runs where: the monitor at CPL 0, always with IF = 0; translated code at CPL 1 and directly executed user code at CPL 3, both
+ * in compatibility mode with IF = 1. Any trap lands on the trap stack (TSS.RSP0), saves the guest's registers in
+ * the vCPU and returns from ring0_enter().
+ */
+#ifndef WORLD_RING0_RING0_H
+#define WORLD_RING0_RING0_H
+
+#include "base/bits.h"
+#include "base/mem.h"
+#include "base/vm.h"
+#include "cpu/vcpu.h"
+#include "world/cross.h"
+#include "world/ring0/abi.h"
+#include "world/truncate.h"
+#include "world/world.h"
+
+/* --- descriptor tables --- */
+
+/* A GDT of one page. The guest's own selectors lie below GDT_OURS, in place; the monitor's from there on. */
+#define GDT_SIZE 0x1000u
+#define GDT_OURS 0xf00u
+#define SEL_BT_CS (0xf08u | 1) /* flat, execute-only, CPL 1: reaches the translation cache */
+#define SEL_BT_GS (0xf10u | 1) /* the window's data pages */
+#define SEL_BT(seg) ((uint16_t)(0xf20u + 8u * (seg)) | 1) /* what stands for a guest segment register.  ORDER SEG */
+#define SEL_TSS 0xfd0u
+#define SEL_LDT 0xfe0u
+_Static_assert(BTMON_CS == 0xff0u, "above the selectors here");
+
+#define VEC_CALLOUT 0x80u /* never a host device's vector: INT 80h is Linux's own.  From CPL 3 it is the guest's */
+
+struct __attribute__((packed)) tss64 {
+    uint32_t reserved0;
+    uint64_t rsp[3];
+    uint64_t reserved1;
+    uint64_t ist[7];
+    uint64_t reserved2;
+    uint16_t reserved3, iomap;
+};
+_Static_assert(sizeof(struct tss64) == 104, "SDM vol. 3A 8.7");
+
+struct gate64 {
+    uint16_t offset0, sel;
+    uint8_t ist, type;
+    uint16_t offset1;
+    uint32_t offset2, reserved;
+};
+_Static_assert(sizeof(struct gate64) == 16, "SDM vol. 3A 6.14.1");
+
+#define IST_DF 1u
+
+/* What a trap in the monitor itself leaves on the stack: boot.S. */
+struct trap_frame {
+    uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rbx, rbp, rdi, rsi, rdx, rcx, rax; /* ORDER trap_frame */
+    uint64_t vec, err, rip, cs, rflags, rsp, ss;
+};
+
+/* --- shadow page tables --- */
+
+#define SPACES_MAX 16u
+#define SPACE_SLOTS 2048u /* of 2 MiB, 512 entries each */
+#define PT_NONE 0u        /* pool pages are numbered from 1 */
+
+/* The tables of one view: four page directories, and which pool page each directory entry leads to. */
+struct space {
+    uint64_t *pd[4];
+    uint16_t pt[SPACE_SLOTS];
+};
+
+struct pt_pool {
+    uint8_t *base;
+    uint32_t pages, made;
+    uint32_t free; /* number of the first free page; its first word is the next one's */
+    uint32_t nfree;
+};
+
+/* --- time --- */
+
+struct ring0_clock {
+    uint64_t start_ns; /* guest time 0 */
+    uint64_t mult;     /* ns per cycle, 32.32 fixed point */
+    uint64_t last;     /* never go below */
+    bool alarm_changed; /* the module has not seen cross->alarm yet */
+};
+
+enum fpu_by { FPU_FXSAVE, FPU_XSAVE, FPU_XSAVEOPT };
+
+/* What the guest's segment registers hold. */
+enum loaded { LOADED_NOTHING, LOADED_BT, LOADED_DIRECT };
+
+struct world {
+    struct vcpu *vcpu; /* must stay first: boot.S */
+    struct vm *vm;
+    struct btmon_cross_abi *cross;
+    struct cross *shared; /* the caller can write to it at any time */
+    bool dying;           /* a dump is being made: a second fault ends at once */
+
+    uint8_t *gdt, *ldt;
+    struct gate64 *idt;
+    struct tss64 *tss;
+
+    enum loaded loaded;
+    uint8_t seg_changed; /* bit per segment register: its descriptor has changed since it was loaded */
+
+    uint8_t *win; /* the window, writable */
+    struct pt_pool pool;
+    unsigned nspaces, space_loaded;
+    struct space *space[SPACES_MAX];
+    bool flush; /* the TLB may hold what the tables no longer say */
+
+    struct ring0_clock clock;
+
+    void *fpu; /* image of the guest's state while the host has the registers */
+    enum fpu_by fpu_by;
+};
+
+static inline struct world *ring0_world(void) { return (struct world *)MON_PRIVATE; }
+
+static inline uint64_t read_cr2(void)
+{
+    uint64_t x;
+
+    __asm__ volatile("mov %%cr2, %0" : "=r"(x));
+    return x;
+}
+static inline void write_cr2(uint64_t x) { __asm__ volatile("mov %0, %%cr2" : : "r"(x)); }
+static inline void write_cr3(uint64_t x) { __asm__ volatile("mov %0, %%cr3" : : "r"(x) : "memory"); }
+static inline void invlpg(uint64_t la) { __asm__ volatile("invlpg (%0)" : : "r"(la) : "memory"); }
+
+/* boot.S */
+extern const uint8_t ring0_stubs[]; /* 256 of them, 16 bytes each */
+
+/* tables.c */
+void ring0_tables_init(struct world *w);
+/* Put GDT, IDT, LDTR and TR into the CPU: after every switch from the host. */
+void ring0_tables_load(struct world *w);
+/* An 8-byte data descriptor for t at privilege dpl. */
+uint64_t ring0_descriptor(const struct truncated *t, unsigned dpl);
+
+/* switch.c: leave for the host and come back.  The guest's FPU state survives; v->attention tells of events. */
+void ring0_switch(struct world *w, enum btmon_op op, uint32_t code, uint64_t arg);
+/* An interrupt, NMI or machine check that is the host's. */
+void ring0_host_event(struct world *w, unsigned vec);
+static inline bool vec_is_host(unsigned vec)
+{
+    return vec == VEC_NMI || vec == VEC_MC || (vec >= 32 && vec != VEC_CALLOUT);
+}
+void ring0_fpu_init(struct world *w);
+
+/* enter.c */
+void ring0_trap_from_guest(void);
+void ring0_trap_in_monitor(void);
+
+/* traps.c */
+void ring0_monitor_trap(struct trap_frame *f);
+/* Record a reason and end for ever. */
+__attribute__((noreturn)) void ring0_die(struct world *w, const char *msg);
+
+/* memory.c */
+void ring0_memory_init(struct world *w, uint8_t *pool, uint32_t pool_pages);
+/* Make linear 0-4 GiB those of a view, and the TLB agree with the tables. */
+void ring0_space_load(struct world *w, unsigned view);
+
+/* clock.c */
+void ring0_clock_init(struct world *w);
+/* Before the guest runs: let the module know the alarm. */
+void ring0_alarm_arm(struct world *w);
+
+#endif
