@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-dist_noinst_SCRIPTS += %reldir%/debian-guest.sh %reldir%/fetch-ring0.sh %reldir%/guest/init \
+dist_noinst_SCRIPTS += %reldir%/debian-guest.sh %reldir%/fetch-ring0.sh %reldir%/ring0-host.sh %reldir%/guest/init \
     %reldir%/guest/scripts/smoke %reldir%/guest/scripts/soak
 EXTRA_DIST += \
     %reldir%/apt-private.sh \
