@@ -40,7 +40,9 @@ libhost_a_SOURCES = \
     %reldir%/vmx.h \
     %reldir%/vmx_priv.h \
     %reldir%/vmxend.c \
-    %reldir%/vmxloop.c
+    %reldir%/vmxloop.c \
+    %reldir%/worlds.c \
+    %reldir%/worlds.h
 libhost_a_CFLAGS = $(AM_CFLAGS) $(SAN_CFLAGS) -fPIE -pthread
 
 # The loaders under mutated images, for a bounded time; SEED-FILEs may be given by hand.

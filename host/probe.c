@@ -23,7 +23,6 @@
 
 #include "base/bits.h"
 #include "base/mem.h"
-#include "host/message.h"
 
 #ifndef ARCH_SET_CPUID
 #define ARCH_SET_CPUID 0x1012
@@ -121,21 +120,22 @@ static bool has_seccomp_trap(void)
     return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 }
 
-bool probe_host(void)
+bool probe_host(const char **why)
 {
     const char *missing = NULL;
 
     if (!works_in_child(try_compat_mode))
-        missing = "32-bit compatibility mode (kernel option IA32_EMULATION, boot parameter ia32_emulation=)";
+        missing = "this host lacks 32-bit compatibility mode (kernel option IA32_EMULATION,"
+                  " boot parameter ia32_emulation=)";
     else if (!works_in_child(try_modify_ldt))
-        missing = "modify_ldt (kernel option MODIFY_LDT_SYSCALL)";
+        missing = "this host lacks modify_ldt (kernel option MODIFY_LDT_SYSCALL)";
     else if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT))
-        missing = "the FSGSBASE instructions (a CPU of 2012 or later and Linux 5.9)";
+        missing = "this host lacks the FSGSBASE instructions (a CPU of 2012 or later and Linux 5.9)";
     else if (!has_seccomp_trap())
-        missing = "seccomp filters (kernel option SECCOMP_FILTER)";
+        missing = "this host lacks seccomp filters (kernel option SECCOMP_FILTER)";
     else if (!has_memfd())
-        missing = "memfd_create (kernel option MEMFD_CREATE)";
+        missing = "this host lacks memfd_create (kernel option MEMFD_CREATE)";
     if (missing)
-        message("this host lacks %s", missing);
+        *why = missing;
     return missing == NULL;
 }

@@ -1,15 +1,15 @@
 /*
- * What the process world needs from the host, each with its own error line.
+ * What the process world needs from the host, and facts about it.
  *
- * World: VMX, before anything else is started.  Errors: false, after one
- * message that names the missing feature.
+ * World: VMX, before the VMM is started.  Errors: false, with one line in *why that
+ * names the missing feature.
  */
 #ifndef HOST_PROBE_H
 #define HOST_PROBE_H
 
 #include "base/types.h"
 
-bool probe_host(void);
+bool probe_host(const char **why);
 
 /* Facts that go into struct cross_config. */
 bool probe_nx(void);

@@ -21,7 +21,6 @@
 #include "host/message.h"
 #include "host/probe.h"
 #include "host/vmx_priv.h"
-#include "world/proc/proc.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10u
@@ -106,16 +105,16 @@ static bool open_files(struct vmx *v)
 
 static bool start_vmm(struct vmx *v)
 {
-    const struct proc_world_params params = {.cross = v->x, .ram_fd = v->ram_fd};
+    const struct world_memory memory = {.cross = v->x, .ram_fd = v->ram_fd, .ram = v->ram.base};
     const char *why = "";
 
-    int e = proc_world_probe(&why);
-    if (e < 0) {
-        message("%s", *why ? why : strerror(-e));
+    v->world = world_choose((enum world_choice)v->o->world, &memory, &why);
+    if (!v->world) {
+        message("%s", why);
         return false;
     }
     fflush(NULL); /* or the child would own a copy of what is buffered */
-    v->vmm = proc_world_start(&params, &why);
+    v->vmm = v->world->start(&memory, &why);
     if (v->vmm < 0) {
         message("starting the VMM: %s", *why ? why : strerror((int)-v->vmm));
         return false;
@@ -135,8 +134,9 @@ static bool load(struct vmx *v)
 
 bool vmx_reload(struct vmx *v)
 {
-    /* Drop all pages at once; what the VMM has mapped goes too. */
-    if (fallocate(v->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)v->ram.size))
+    /* Drop all pages at once, if that may be; what the VMM has mapped goes too. */
+    if (v->world->pins_ram ||
+        fallocate(v->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)v->ram.size))
         memset(v->ram.base, 0, v->ram.size);
     return load(v);
 }
@@ -174,7 +174,7 @@ static bool start(struct vmx *v)
     v->x->config.tsc_hz = probe_invariant_tsc() ? v->tsc_hz : 0;
     v->trace.tsc_hz = v->tsc_hz;
     v->trace.tsc_start = __builtin_ia32_rdtsc();
-    proc_world_go(v->x, v->vmm);
+    v->world->go(v->x, v->vmm);
     return true;
 }
 
@@ -185,8 +185,6 @@ int vmx_run(const struct options *o)
     v.o = o;
     v.ram_fd = v.vmm_fd = v.signal_fd = v.doorbell_fd = -1;
     v.console.in = v.console.out = -1;
-    if (!probe_host())
-        return 1;
     clock_start(&v.clock);
     if (!start(&v))
         return 1;

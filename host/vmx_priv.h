@@ -14,6 +14,7 @@
 #include "host/options.h"
 #include "host/report.h"
 #include "host/symbols.h"
+#include "host/worlds.h"
 
 struct vmx {
     const struct options *o;
@@ -28,6 +29,7 @@ struct vmx {
     struct clock_sample clock;
     uint64_t tsc_hz;
 
+    const struct host_world *world;
     pid_t vmm;
     int vmm_fd;          /* pidfd; -1 when the VMM has been waited for */
     int vmm_status;      /* from waitpid() */

@@ -10,7 +10,6 @@
 
 #include "host/message.h"
 #include "host/vmx_priv.h"
-#include "world/proc/proc.h"
 
 /* Through memory, so that a raw terminal gets its CR LF like all other messages. */
 static void stats_to_terminal(struct vmx *v)
@@ -32,7 +31,7 @@ static void stats_to_terminal(struct vmx *v)
 void vmx_print_stats(struct vmx *v)
 {
     v->x->stats_req++;
-    proc_world_kick(v->x, v->vmm);
+    v->world->kick(v->x, v->vmm);
     for (int i = 0; i < 50 && v->x->stats_ack != v->x->stats_req; i++)
         usleep(1000);
     stats_to_terminal(v);

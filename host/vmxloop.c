@@ -27,7 +27,6 @@
 
 #include "host/message.h"
 #include "host/vmx_priv.h"
-#include "world/proc/proc.h"
 
 #define STOP_GRACE_MS 2000
 #define TRACE_POLL_MS 20
@@ -113,7 +112,7 @@ static void request_stop(struct vmx *v)
         return;
     v->stop_deadline = now_ms() + STOP_GRACE_MS;
     v->x->host_stop = 1;
-    proc_world_kick(v->x, v->vmm);
+    v->world->kick(v->x, v->vmm);
 }
 
 static void quit(struct vmx *v)
@@ -158,7 +157,7 @@ static void take_input(struct vmx *v)
         break;
     }
     if (fed)
-        proc_world_kick(v->x, v->vmm);
+        v->world->kick(v->x, v->vmm);
 }
 
 /* The guest asked for a reset: load the images again, or end. */
@@ -173,10 +172,10 @@ static void serve_reset(struct vmx *v)
         return;
     }
     __atomic_store_n(&v->x->reset_ack, req, __ATOMIC_RELEASE);
-    proc_world_kick(v->x, v->vmm);
+    v->world->kick(v->x, v->vmm);
 }
 
-/* A lossless trace's writer may be waiting for room: trace_full() in world/proc/clock.c. */
+/* A lossless trace's writer may be waiting for room: trace_full() of its world. */
 static void take_trace(struct vmx *v)
 {
     struct trace_ring *ring = &v->x->trace;
@@ -193,7 +192,7 @@ static void serve(struct vmx *v)
     if (console_output(&v->console, v->x, false) == CONSOLE_GONE)
         quit(v);
     if (was_full)
-        proc_world_kick(v->x, v->vmm); /* it may be waiting for room */
+        v->world->kick(v->x, v->vmm); /* it may be waiting for room */
     take_trace(v);
     serve_reset(v);
     if (v->x->stopped != VM_RUNNING && !v->stop_deadline)

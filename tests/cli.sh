@@ -60,6 +60,7 @@ refuses 2 '16M to 3G' -m 1M image
 refuses 2 '16M to 3G' -m 4G image
 refuses 2 'auto|direct|translate' --user-exec=slow image
 refuses 2 'btvmm32|host' --cpu=486 image
+refuses 2 'proc|ring0|auto' --world=kvm image
 refuses 2 "did you mean '-d interpuser'" -d interpusr image
 refuses 2 'no event or group' --trace=nonsense image
 refuses 2 'text|json' --stats=yaml image
@@ -104,6 +105,12 @@ dd if=/dev/zero of=mb bs=512 count=8 2> /dev/null
 bytes mb 0 '\002\260\255\033'
 bytes mb 4 '\010\000\000\000\366\117\122\344'
 refuses 1 'flags' mb
+
+# The ring-0 world, where its module is not loaded.
+if [ ! -e /dev/btmon ]; then
+    refuses 1 'kernel module btmon' --world=ring0 text
+    refuses 1 'not a guest image' --world=auto text
+fi
 
 # A name with odd characters can't forge a second line.
 refuses 1 'No such file' "$(printf 'a\nbtvmm: b')"

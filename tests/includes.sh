@@ -39,7 +39,8 @@ may bt base cpu shadowmmu
 may devices/hot base
 may world base cpu shadowmmu bt devices/hot
 may world/proc base cpu shadowmmu bt devices/hot world
-may host base cpu shadowmmu bt devices/hot world world/proc
+may world/ring0 base cpu shadowmmu bt devices/hot world world/proc
+may host base cpu shadowmmu bt devices/hot world world/proc world/ring0
 
 # Library headers in monitor code.
 for f in base/*.[ch] cpu/*.[ch] shadowmmu/*.[ch] bt/*.[ch] devices/hot/*.[ch] world/*.[ch]; do

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "host/options.h"
+#include "host/worlds.h"
 
 #define PARSE(o, ...)                                             \
     ({                                                            \
@@ -23,6 +24,7 @@ Test(host_options, defaults)
     cr_expect_eq(o.mem, 128ull << 20);
     cr_expect_eq(o.user_exec, USER_EXEC_AUTO);
     cr_expect_eq(o.cpu, CPU_MODEL_BTVMM32);
+    cr_expect_eq(o.world, WORLD_CHOICE_PROC);
     cr_expect_eq(o.stats, STATS_NONE);
     cr_expect_eq(o.bt.tu_insns, 12);
     cr_expect_eq(o.bt.check, 0);
@@ -56,6 +58,10 @@ Test(host_options, choices)
     cr_expect_eq(o.user_exec, USER_EXEC_TRANSLATE);
     cr_expect_eq(o.cpu, CPU_MODEL_HOST);
     cr_expect_eq(o.stats, STATS_TEXT);
+    cr_assert(PARSE(&o, "x", "--world=ring0"));
+    cr_expect_eq(o.world, WORLD_CHOICE_RING0);
+    cr_assert(PARSE(&o, "-world", "auto", "x"));
+    cr_expect_eq(o.world, WORLD_CHOICE_AUTO);
     cr_assert(PARSE(&o, "--stats=json", "--user-exec=direct", "x"));
     cr_expect_eq(o.user_exec, USER_EXEC_DIRECT);
     cr_expect_eq(o.stats, STATS_JSON);

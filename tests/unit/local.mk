@@ -213,6 +213,13 @@ UNIT_TESTS += %reldir%/shadowmmu_model
 %canon_reldir%_shadowmmu_model_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_shadowmmu_model_LDADD = $(MON_LIBS)
 
+UNIT_TESTS += %reldir%/world_ring0_runner
+%canon_reldir%_world_ring0_runner_SOURCES = %reldir%/world_ring0_runner.c world/proc/filter.c world/ring0/runner.c world/ring0/start.c
+%canon_reldir%_world_ring0_runner_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_world_ring0_runner_CFLAGS = $(unit_cflags)
+%canon_reldir%_world_ring0_runner_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_world_ring0_runner_LDADD = $(CRITERION_LIBS)
+
 # The process world, with a monitor_main() of the test's own.  AddressSanitizer
 # keeps its shadow below 4 GiB, where this world wants the guest.
 if !SANITIZERS

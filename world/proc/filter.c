@@ -9,6 +9,8 @@
  * A user view runs hostile code directly: what it may do for free is waiting, waking and returning from
  * signals.
  *
+ * The runner of the ring-0 world executes nothing of the guest's; it may enter the VMM world, wait and wake.
+ *
  * World: hosted.
  */
 #include "world/proc/filter.h"
@@ -118,6 +120,31 @@ int sandbox_filter_kernel(const int *pids, unsigned npids)
         put(code, &n, (struct sock_filter)RETURN(SECCOMP_RET_ALLOW));
     }
     put(code, &n, (struct sock_filter)RETURN(SECCOMP_RET_TRAP));
+    return filter_install(code, (unsigned short)n);
+}
+
+static void put_argument(struct sock_filter *code, unsigned *n, unsigned i, uint32_t want, uint32_t otherwise)
+{
+    uint32_t off = (uint32_t)(offsetof(struct seccomp_data, args) + 8 * i);
+
+    put(code, n, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, off));
+    put(code, n, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, want, 1, 0));
+    put(code, n, (struct sock_filter)RETURN(otherwise));
+}
+
+int sandbox_filter_runner(int fd, unsigned long request)
+{
+    static const uint32_t free_nrs[] = { SYS_futex, SYS_rt_sigreturn, SYS_restart_syscall, SYS_exit_group };
+    struct sock_filter code[32];
+    unsigned n = 0;
+
+    put_arch(code, &n);
+    put_allowed(code, &n, free_nrs, COUNT(free_nrs));
+    put_unless(code, &n, SYS_ioctl, 7); /* to the refusal at the end */
+    put_argument(code, &n, 0, (uint32_t)fd, SECCOMP_RET_KILL_PROCESS);
+    put_argument(code, &n, 1, (uint32_t)request, SECCOMP_RET_KILL_PROCESS);
+    put(code, &n, (struct sock_filter)RETURN(SECCOMP_RET_ALLOW));
+    put(code, &n, (struct sock_filter)RETURN(SECCOMP_RET_KILL_PROCESS));
     return filter_install(code, (unsigned short)n);
 }
 

@@ -17,7 +17,7 @@
 #ifndef WORLD_RING0_ABI_H
 #define WORLD_RING0_ABI_H
 
-#ifdef __KERNEL__
+#if defined(__KERNEL__) || __STDC_HOSTED__
 #include <linux/ioctl.h>
 #include <linux/types.h>
 #else

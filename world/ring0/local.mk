@@ -3,6 +3,13 @@
 # The ring-0 world: a monitor image made of libmonitor.a's objects, this folder's
 # monitor side and the decoder, embedded in a kernel module.
 #
+# The VMX's side belongs to btvmm whether or not the rest is built.
+btvmm_SOURCES += \
+    %reldir%/runner.c \
+    %reldir%/runner.h \
+    %reldir%/start.c \
+    %reldir%/vmx.h
+
 # The monitor's side is compiled like the monitor core.
 ring0_monitor_sources = \
     %reldir%/abi.h \
