@@ -224,7 +224,7 @@ static enum next next_tu(struct vcpu *v, tca_t *tca)
     take_tlb_events(v);
     if (unlikely(bt->prefill && v->eip == bt->prefill_eip)) {
         bt->prefill = false;
-        mmu_prefill(v, VIEW_KERNEL, bt->prefill_gla);
+        mmu_prefill(v, mmu_kernel_view(v), bt->prefill_gla);
     }
     mode = bt_mode(v);
     take_context(v, mode);
@@ -392,7 +392,7 @@ static enum next take_page_fault(struct vcpu *v, tca_t *tca)
     struct tu *t;
     unsigned n;
 
-    switch (mmu_fill(v, VIEW_KERNEL, e.cr2, access, &f)) {
+    switch (mmu_fill(v, mmu_kernel_view(v), e.cr2, access, &f)) {
     case FILL_MAPPED:
         v->vm->bt->reason = REASON_HIDDEN;
         *tca = e.tca;

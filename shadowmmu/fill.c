@@ -136,7 +136,7 @@ static void runs_check(struct vm *vm, struct view *view)
 static bool run_tell_world(struct vm *vm, struct view *view, const struct run *run)
 {
     uint32_t n = run->end - run->first;
-    unsigned prot = word_prot(run->word);
+    unsigned prot = word_prot(view, run->word);
     gla_t gla = page_gla(run->first);
     gpa_t gpa = gpn_to_gpa(word_gpn(run->word));
 
@@ -186,7 +186,7 @@ static uint32_t run_map(struct vcpu *v, struct view *view, const struct cursor *
 {
     struct vm *vm = v->vm;
     struct run run = {page, page + 1, word};
-    uint32_t end = view->kind == KIND_KERNEL ? gla_to_page(WIN_BASE) : GLA_PAGES;
+    uint32_t end = view->kind == KIND_USER ? GLA_PAGES : gla_to_page(WIN_BASE);
 
     live_reserve(vm, 2);
     run_forwards(v, view, *c, &run, end);
@@ -221,7 +221,15 @@ static void fill_ahead(struct vcpu *v, struct view *view, struct cursor *c, uint
 
 static bool mappable(const struct mmu *m, const struct view *view, gla_t gla)
 {
-    return gla >= m->min_gla && (view->kind != KIND_KERNEL || gla < WIN_BASE);
+    return gla >= m->min_gla && (view->kind == KIND_USER || gla < WIN_BASE);
+}
+
+/* Where a word for this page belongs: what all spaces have in common is kept once. */
+static struct view *home_of(const struct mmu *m, struct view *view, uint32_t page, uint32_t word)
+{
+    bool common = view->kind == KIND_SPACE && (word & (WORD_G | WORD_U)) == WORD_G;
+
+    return common && !map_bit(view->used, page / SLOT_PAGES) ? m->view[VIEW_KERNEL] : view;
 }
 
 enum fill_result mmu_fill(struct vcpu *v, unsigned id, gla_t gla, unsigned access, struct fault *f)
@@ -254,13 +262,14 @@ enum fill_result mmu_fill(struct vcpu *v, unsigned id, gla_t gla, unsigned acces
         if (gpn_traced(m, gpa_to_gpn(w.gpa)))
             return FILL_TRACED;
     }
-    if ((access & GMEM_FETCH) && view->kind == KIND_USER && !exec_admit(v, gla, gpa_to_gpn(w.gpa)))
+    if ((access & GMEM_FETCH) && view->kind != KIND_KERNEL && !exec_admit(v, gla, gpa_to_gpn(w.gpa)))
         return FILL_SENSITIVE;
     /* No word, or no W, after an allowed access: an empty bus, ROM, WP=0, or tables in ROM. */
     cursor_load(v, gla_to_page(gla) / SLOT_PAGES, &c);
     word = cursor_word(m, &c, gla_to_page(gla) % SLOT_PAGES, view->kind);
     if (!word || ((access & GMEM_WRITE) && !(word & WORD_W)))
         return FILL_EMULATE;
+    view = home_of(m, view, gla_to_page(gla), word);
     live = live_word(view, gla_to_page(gla));
     if (live && word_gpn(live) != word_gpn(word))
         tlb_drop(m, gla); /* something else was mapped here */
@@ -292,6 +301,7 @@ void mmu_prefill(struct vcpu *v, unsigned id, gla_t gla)
         view_sync(v, view);
     cursor_load(v, page / SLOT_PAGES, &c);
     word = cursor_word(m, &c, page % SLOT_PAGES, view->kind);
+    view = home_of(m, view, page, word);
     live = live_word(view, page);
     if (!word || word == live || (!(word & WORD_U) && gla < m->user_limit))
         return;

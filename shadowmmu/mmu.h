@@ -10,7 +10,9 @@
  * tables and drops those that changed; global entries stay under CR4.PGE.
  *
  * Address-space objects ("views") are numbered: VIEW_KERNEL (K) holds everything the guest
- * kernel may use; user views (U) hold user pages only.  The object is keyed by (guest CR3, view).
+ * kernel may use; user views (U) hold user pages only.  The object is keyed by (guest CR3, view).  In a world that
+ * tells user pages by the U bit, views are spaces instead: each holds all pages of one guest CR3 and runs its kernel
+ * and its user code, and VIEW_KERNEL is the part that all share.
  */
 #ifndef SHADOWMMU_MMU_H
 #define SHADOWMMU_MMU_H
@@ -61,6 +63,9 @@ enum fill_result mmu_fill(struct vcpu *v, unsigned view, gla_t gla, unsigned acc
 /* A true page fault is about to be returned from: map what the guest's handler has just made present
  * (CR2's page), if it is. */
 void mmu_prefill(struct vcpu *v, unsigned view, gla_t gla);
+
+/* The view that translated code runs in: VIEW_KERNEL, or the current address space's where views are spaces. */
+unsigned mmu_kernel_view(struct vcpu *v);
 
 /*
  * The user view to run the current address space in (needs world_direct_views() > 0). To be asked before each

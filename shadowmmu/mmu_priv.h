@@ -33,7 +33,7 @@
 #define WORD_LIVE BIT(0)
 #define WORD_W BIT(1) /* writable in the shadow */
 #define WORD_U BIT(2) /* a user page of the guest */
-#define WORD_X BIT(3) /* executable in the shadow (user views; never with W), or not NX (code table) */
+#define WORD_X BIT(3) /* executable in the shadow (user pages, never with W), or not NX (code table) */
 #define WORD_G BIT(4) /* the guest's G bit */
 #define WORD_L BIT(5) /* part of a guest large page (or of the identity when paging is off) */
 #define WORD_NEXT PAGE_SIZE /* word + WORD_NEXT: the same for the next physical page */
@@ -55,7 +55,12 @@ struct slot {
     uint32_t large; /* word of the slot's first page, standing for all 512 */
 };
 
-enum view_kind { KIND_KERNEL, KIND_USER, KIND_CODE };
+/*
+ * KIND_SPACE: all pages of one guest address space, user pages told apart by the U bit; but supervisor pages that
+ * are global lie in view 0, which is then the part that all spaces share. A slot of a space that has any word of its own hides the
+ * shared one.
+ */
+enum view_kind { KIND_KERNEL, KIND_USER, KIND_SPACE, KIND_CODE };
 
 struct view {
     struct slot slot[SLOTS];
@@ -63,9 +68,9 @@ struct view {
     uint64_t used[SLOT_WORDS], local[SLOT_WORDS], sup[SLOT_WORDS], large[SLOT_WORDS];
     enum view_kind kind;
     uint8_t id;        /* the world's number of it */
-    bool stale;        /* user views: CR3 was loaded since it was last right */
+    bool stale;        /* user views and spaces: CR3 was loaded since it was last right */
     bool bound;        /* cr3 below is meaningful */
-    uint32_t cr3;      /* user views: whose address space */
+    uint32_t cr3;      /* user views and spaces: whose address space */
     uint64_t used_at;  /* for choosing the least recently used one */
     uint32_t ahead_at; /* user views: the page behind what the last fill mapped ... */
     uint32_t ahead;    /* ... and how many runs to map ahead if it comes next */
@@ -117,6 +122,7 @@ struct mmu {
     unsigned nviews;
     struct view *view[VIEWS_MAX];
     struct view *code;
+    struct view *space; /* where views are spaces: that of the current CR3; else NULL */
     bool lazy_views;    /* mmu_user_view() is in use: user views are revalidated when chosen */
     uint64_t clock;     /* for used_at */
     gla_t user_limit;   /* what mmu_user_limit() said last */
@@ -201,8 +207,14 @@ void live_drop_slot(struct vm *vm, struct view *view, uint32_t slot);
 /* Compare words of pages first..end-1 with the guest's tables, drop what disagrees; how many were dropped. */
 uint32_t live_revalidate(struct vcpu *v, struct view *view, uint32_t first, uint32_t end, bool globals_too,
                          uint32_t *kept);
-/* The lowest page with a supervisor word, GLA_PAGES if none. */
+/* The lowest page with a supervisor word, GLA_PAGES if none; in a view, and in all that the kernel now sees. */
 uint32_t live_lowest_sup(const struct view *view);
+static inline uint32_t lowest_sup(const struct mmu *m)
+{
+    uint32_t lowest = live_lowest_sup(m->view[VIEW_KERNEL]);
+
+    return m->space ? (uint32_t)min_u64(lowest, live_lowest_sup(m->space)) : lowest;
+}
 /* The exact number of runs that the world holds for a view. */
 uint32_t live_count_runs(const struct view *view);
 /* For tests: is everything consistent? Text of the first thing that is not, or NULL. */
@@ -211,16 +223,17 @@ const char *live_verify(const struct vm *vm);
 /* Does the reverse map have to know this word? */
 static inline bool word_noted(const struct view *view, uint32_t word)
 {
-    return word & (view->kind == KIND_USER ? WORD_W | WORD_X : WORD_W);
+    return word & (view->kind == KIND_USER || view->kind == KIND_SPACE ? WORD_W | WORD_X : WORD_W);
 }
 /* May words with these flags stand for a whole slot, and runs of them go on without bound? */
 static inline bool word_runs_large(const struct view *view, uint32_t word)
 {
-    return (word & WORD_L) && !(view->kind == KIND_USER && (word & WORD_X));
+    return (word & WORD_L) && !(view->kind != KIND_CODE && (word & WORD_X));
 }
-static inline unsigned word_prot(uint32_t word)
+static inline unsigned word_prot(const struct view *view, uint32_t word)
 {
-    return MAP_R | (word & WORD_W ? MAP_W : 0) | (word & WORD_X ? MAP_X : 0);
+    return MAP_R | (word & WORD_W ? MAP_W : 0) | (word & WORD_X ? MAP_X : 0) |
+           (view->kind == KIND_SPACE && (word & WORD_U) ? MAP_U : 0);
 }
 static inline bool map_bit(const uint64_t *map, uint32_t n) { return map[n / 64] >> (n % 64) & 1; }
 static inline void map_put(uint64_t *map, uint32_t n, bool on)
@@ -240,6 +253,8 @@ void tlb_drop(struct mmu *m, gla_t gla);
 void code_note(struct vcpu *v, gla_t gla);
 /* A page fault drops what the TLB knows of its page (SDM vol. 3A 4.10.4.1). */
 void mmu_fault_seen(struct vcpu *v, struct view *view, gla_t gla);
+/* All spaces are empty: the current one is for the current CR3. */
+void space_reset(struct vm *vm);
 /* Make a user view right for the current CR3. */
 void view_sync(struct vcpu *v, struct view *view);
 

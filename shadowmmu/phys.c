@@ -56,7 +56,9 @@ void mmu_init(struct vm *vm)
     m->rmap = arena_alloc(&vm->arena, m->ram_pages * sizeof *m->rmap, 64);
     m->nviews = 1 + (unsigned)min_u64(world_direct_views(vm), VIEWS_MAX - 1);
     for (unsigned i = 0; i < m->nviews; i++)
-        m->view[i] = view_new(vm, i == VIEW_KERNEL ? KIND_KERNEL : KIND_USER, i);
+        m->view[i] = view_new(vm, i == VIEW_KERNEL ? KIND_KERNEL : world_spaces(vm) ? KIND_SPACE : KIND_USER, i);
+    if (world_spaces(vm))
+        m->space = m->view[1];
     m->code = view_new(vm, KIND_CODE, VIEWS_MAX);
     m->leaves_max = LEAVES_MAX;
     m->runs_max = WORLD_MAX_RUNS - 64;
@@ -73,6 +75,7 @@ void mmu_reset(struct vm *vm)
         m->view[i]->bound = false;
     }
     live_drop_all(vm, m->code);
+    space_reset(vm);
     exec_reset(vm);
     tlb_flush(m);
     m->gens.user++;

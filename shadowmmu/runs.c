@@ -127,7 +127,7 @@ static void slot_update_bits(struct view *view, uint32_t s)
 /* A supervisor word came or went: does mmu_user_limit() have to look again? */
 static void sup_changed(struct mmu *m, const struct view *view, uint32_t page)
 {
-    if (view->kind == KIND_KERNEL && page_gla(page) <= m->user_limit)
+    if ((view->kind == KIND_KERNEL || view == m->space) && page_gla(page) <= m->user_limit)
         m->user_limit_known = false;
 }
 

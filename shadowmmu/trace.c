@@ -19,12 +19,12 @@ static void word_restrict(struct vm *vm, struct view *view, uint32_t page, uint3
 
     live_set(vm, view, page, word);
     view->runs += 2;
-    if (!world_protect(vm, view->id, page_gla(page), 1, word_prot(word))) {
+    if (!world_protect(vm, view->id, page_gla(page), 1, word_prot(view, word))) {
         live_drop_all(vm, view); /* out of runs: an empty view allows nothing either */
         return;
     }
     vm->stats->shadow_maps++;
-    TRACE_EV(vm->trace, map, page_gla(page), word_gpn(word), 1 | word_prot(word) << 24);
+    TRACE_EV(vm->trace, map, page_gla(page), word_gpn(word), 1 | word_prot(view, word) << 24);
 }
 
 static void large_split(struct vm *vm, struct view *view, gpn_t gpn)

@@ -24,13 +24,17 @@ static const char *word_verify(const struct vm *vm, const struct view *view, uin
         return "a word for what can't be mapped so";
     if (view->kind == KIND_USER && !(word & WORD_U))
         return "a supervisor word in a user view";
-    if (view->kind == KIND_KERNEL && page_gla(page) >= WIN_BASE)
+    if (m->space && view->kind == KIND_KERNEL && (word & (WORD_U | WORD_G)) != WORD_G)
+        return "a word that spaces can't share";
+    if ((view->kind == KIND_KERNEL || view->kind == KIND_SPACE) && page_gla(page) >= WIN_BASE)
         return "a word inside the window";
     if (view->kind != KIND_CODE && page_gla(page) < m->min_gla)
         return "a word too low";
     if ((word & WORD_W) && gpn_traced(m, word_gpn(word)))
         return "a traced page is writable";
-    if (view->kind == KIND_USER && (word & WORD_X) && !gpn_held(m, word_gpn(word), HOLD_EXEC))
+    if ((view->kind == KIND_KERNEL || (view->kind == KIND_SPACE && !(word & WORD_U))) && (word & WORD_X))
+        return "an executable supervisor page";
+    if (view->kind != KIND_CODE && (word & WORD_X) && !gpn_held(m, word_gpn(word), HOLD_EXEC))
         return "an executable page that nobody holds";
     return NULL;
 }
@@ -121,8 +125,7 @@ const char *live_verify(const struct vm *vm)
         return wrong;
     if (leaves + m->leaves_free != m->leaves_made)
         return "leaves lost";
-    if (m->user_limit_known && m->user_limit != WIN_BASE &&
-        m->user_limit != page_gla(live_lowest_sup(m->view[VIEW_KERNEL])))
+    if (m->user_limit_known && m->user_limit != WIN_BASE && m->user_limit != page_gla(lowest_sup(m)))
         return "user limit";
     return NULL;
 }

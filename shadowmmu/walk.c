@@ -295,7 +295,7 @@ static uint32_t word_make(const struct mmu *m, gpn_t gpn, enum view_kind kind, b
 
     if (kind == KIND_USER && !user)
         return 0;
-    if (!nx && (kind == KIND_CODE || (kind == KIND_USER && gpn_held(m, gpn, HOLD_EXEC))))
+    if (!nx && (kind == KIND_CODE || (kind != KIND_KERNEL && user && gpn_held(m, gpn, HOLD_EXEC))))
         word |= WORD_X;
     if (kind != KIND_CODE && writable && gpn_kind(m, gpn) == PHYS_RAM && !gpn_traced(m, gpn))
         word |= WORD_W;

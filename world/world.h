@@ -70,9 +70,16 @@ bool world_direct_ok(const struct vcpu *v); /* can these segments be entered dir
 unsigned world_direct_views(struct vm *vm); /* how many user views exist, 0 = no direct execution here */
 
 /* --- shadow page tables --- */
+/*
+ * Are views 1 and up spaces (shadowmmu/mmu.h) rather than user views? Then a slot (2 MiB) in which such a view has nothing mapped shows
+ * what view 0 has there, and world_load_view() says which one translated and direct code run in from now on.
+ */
+bool world_spaces(struct vm *vm);
+void world_load_view(struct vm *vm, unsigned view);
 #define MAP_R 0u
 #define MAP_W 1u
 #define MAP_X 2u
+#define MAP_U 4u /* a user page; only spaces need to know */
 /* Map npages of guest RAM at gpa to gla in a view (replacing what was there); false: resources ran out, caller drops and retries. */
 bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npages, unsigned prot);
 bool world_protect(struct vm *vm, unsigned view, gla_t gla, uint32_t npages, unsigned prot);

@@ -152,6 +152,11 @@ enum fill_result mmu_fill(struct vcpu *v, unsigned view, gla_t gla, unsigned acc
 }
 
 void mmu_prefill(struct vcpu *v, unsigned view, gla_t gla) { (void)v, (void)view, (void)gla; }
+unsigned mmu_kernel_view(struct vcpu *v)
+{
+    (void)v;
+    return VIEW_KERNEL;
+}
 gla_t mmu_user_limit(struct vcpu *v)
 {
     (void)v;

@@ -50,7 +50,7 @@ static void range_check(unsigned view, gla_t gla, uint32_t npages)
     ASSERT(view <= fake_world.direct_views && view < FAKE_VIEWS);
     ASSERT(!(gla & PAGE_MASK) && npages);
     ASSERT(gla >= fake_world.min_gla);
-    ASSERT(end <= (view ? 1ull << 32 : WIN_BASE));
+    ASSERT(end <= (view && !fake_world.spaces ? 1ull << 32 : WIN_BASE));
 }
 
 static bool fails(void)
@@ -104,6 +104,19 @@ unsigned world_direct_views(struct vm *vm)
 {
     (void)vm;
     return fake_world.direct_views;
+}
+
+bool world_spaces(struct vm *vm)
+{
+    (void)vm;
+    return fake_world.spaces;
+}
+
+void world_load_view(struct vm *vm, unsigned view)
+{
+    (void)vm;
+    ASSERT(fake_world.spaces && view && view <= fake_world.direct_views);
+    fake_world.loaded = view;
 }
 
 gla_t world_min_gla(struct vm *vm)

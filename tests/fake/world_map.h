@@ -20,6 +20,8 @@ struct fake_page {
 
 struct fake_world {
     struct fake_page *page[FAKE_VIEWS]; /* 2^20 each */
+    bool spaces;                        /* what world_spaces() says */
+    unsigned loaded;                    /* the view of the last world_load_view() */
     unsigned direct_views;              /* what world_direct_views() says; < FAKE_VIEWS */
     gla_t min_gla;
     unsigned fail_next;

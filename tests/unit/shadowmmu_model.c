@@ -245,7 +245,7 @@ static bool shadow_allowed(unsigned i, unsigned view)
 
     if (!e->mapped)
         return !word;
-    if (!word || word_gpn(word) != e->gpn || word_prot(word) != e->prot)
+    if (!word || word_gpn(word) != e->gpn || word_prot(vm->mmu->view[view], word) != e->prot)
         return false;
     for (unsigned k = 0; k < history[i].n; k++)
         if (item_allows(&history[i].item[k], e, view, word))
@@ -282,7 +282,7 @@ static void check_record(void)
             uint32_t word = live_word(vm->mmu->view[view], page);
 
             cr_assert_eq(!!word, e->mapped, "view %u page %#x", view, page);
-            cr_assert(!word || (word_gpn(word) == e->gpn && word_prot(word) == e->prot));
+            cr_assert(!word || (word_gpn(word) == e->gpn && word_prot(vm->mmu->view[view], word) == e->prot));
         }
     }
 }

@@ -53,4 +53,16 @@ bool world_unmap(struct vm *vm, unsigned view, gla_t gla, uint32_t npages)
     return mapped(sys3(SYS_NR_munmap, (long)gla, (long)npages << PAGE_SHIFT, 0));
 }
 
+bool world_spaces(struct vm *vm)
+{
+    (void)vm;
+    return false;
+}
+
+void world_load_view(struct vm *vm, unsigned view)
+{
+    (void)vm, (void)view;
+    NOT_REACHED();
+}
+
 gla_t world_min_gla(struct vm *vm) { return vm->world->min_gla; }

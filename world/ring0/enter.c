@@ -204,7 +204,8 @@ void world_enter(struct vcpu *v, tca_t tca)
             v->exit.kind = EXIT_NONE;
             return;
         }
-        ring0_space_load(w, 0);
+        if (unlikely(w->flush))
+            ring0_tlb_flush(w);
         segments_load(w, v);
         ring0_enter(v, tca, SEL_BT_CS, v->hsel[SEG_SS], guest_flags(v));
         if (likely(!vec_is_host(v->exit.vec)))
@@ -218,12 +219,6 @@ void world_enter(struct vcpu *v, tca_t tca)
         }
     }
     note_exit(w, v);
-}
-
-unsigned world_direct_views(struct vm *vm)
-{
-    (void)vm;
-    return 0;
 }
 
 bool world_direct_ok(const struct vcpu *v)

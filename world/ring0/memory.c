@@ -4,13 +4,17 @@
  *
  * A view is four page directories (linear 0-4 GiB; SDM vol. 3A 4.5) and the page tables below, taken from a pool
  * of private pages. There is one PML4 and one page of PDPTEs, the module's; a view is loaded by storing its four
- * directories there and reloading CR3. The top 4 MiB of the kernel view are the window, by two tables that stay.
+ * directories there and reloading CR3.
  *
- * Kernel views are for CPL 1, so supervisor pages do; user views have the U bit. All entries have A and D set: the guest's own
- * bits are kept by shadowmmu/, which maps a page only when its A bit is set and writable only when D is.
+ * Views are spaces (world.h): user pages have the U bit, so that translated kernel code (CPL 1, a supervisor for paging) and
+ * direct user code (CPL 3) run in the same tables. View 0 holds what all spaces share. Where a space has no table
+ * of its own for 2 MiB, its directory leads to view 0's; so a space has a table only while something is mapped in
+ * it, which is counted. The top 4 MiB are the window, by two tables of view 0 that stay.
  *
- * Running out of pool pages is the caller's to handle: it drops entries and tries again. Tables go back to the
- * pool when what is unmapped covers them.
+ * All entries have A and D set: the guest's own bits are kept by shadowmmu/, which maps a page only when its A bit
+ * is set and writable only when D is.
+ *
+ * Running out of pool pages is the caller's to handle: it drops entries and tries again.
  */
 #include "world/ring0/ring0.h"
 
@@ -20,6 +24,7 @@
 #define TABLE (PTE_P | PTE_W | PTE_U | PTE_A)
 #define PT_ENTRIES 512u
 #define FLUSH_ALL 32u /* from so many pages on, one CR3 load is cheaper than INVLPGs */
+#define SPACES 8u
 
 /* --- the pool --- */
 
@@ -48,7 +53,6 @@ static uint32_t pt_new(struct world *w)
 
     if (n) {
         p->free = (uint32_t)*pt_hva(w, n);
-        p->nfree--;
         *pt_hva(w, n) = 0; /* freed tables are empty but for this word */
         return n;
     }
@@ -57,31 +61,38 @@ static uint32_t pt_new(struct world *w)
 
 static void pt_free(struct world *w, uint32_t n)
 {
-    struct pt_pool *p = &w->pool;
-
-    *pt_hva(w, n) = p->free;
-    p->free = n;
-    p->nfree++;
+    *pt_hva(w, n) = w->pool.free;
+    w->pool.free = n;
 }
 
 /* --- one view's tables --- */
 
-static void pde_set(struct space *s, uint32_t slot, uint64_t entry)
+/* Let the directories of all whom it concerns lead to what view s has for a slot. */
+static void pde_update(struct world *w, struct space *s, uint32_t slot)
 {
-    s->pd[slot / PT_ENTRIES][slot % PT_ENTRIES] = entry;
+    uint32_t shared = w->space[0]->pt[slot];
+
+    for (unsigned i = 0; i < w->nspaces; i++) {
+        struct space *t = w->space[i];
+        uint32_t n = t->pt[slot] ? t->pt[slot] : shared;
+
+        if (t == s || s == w->space[0])
+            t->pd[slot / PT_ENTRIES][slot % PT_ENTRIES] = n ? private_pa(pt_hva(w, n)) | TABLE : 0;
+    }
 }
 
-static uint64_t *pt_get(struct world *w, struct space *s, uint32_t slot, bool make)
+static uint64_t *pt_get(struct world *w, struct space *s, uint32_t slot)
 {
     uint32_t n = s->pt[slot];
 
-    if (n || !make)
-        return n ? pt_hva(w, n) : NULL;
+    if (likely(n))
+        return pt_hva(w, n);
     n = pt_new(w);
     if (!n)
         return NULL;
     s->pt[slot] = (uint16_t)n;
-    pde_set(s, slot, private_pa(pt_hva(w, n)) | TABLE);
+    s->used[slot] = 0;
+    pde_update(w, s, slot);
     return pt_hva(w, n);
 }
 
@@ -89,9 +100,8 @@ static void pt_drop(struct world *w, struct space *s, uint32_t slot)
 {
     uint32_t n = s->pt[slot];
 
-    memset(pt_hva(w, n), 0, PAGE_SIZE);
-    pde_set(s, slot, 0);
     s->pt[slot] = PT_NONE;
+    pde_update(w, s, slot);
     pt_free(w, n);
 }
 
@@ -101,10 +111,10 @@ static struct space *space_get(struct world *w, unsigned view)
     return w->space[view];
 }
 
-/* The TLB holds entries of the loaded view only: loading another flushes it. */
+/* The TLB holds entries of the loaded view and the shared ones only: loading another flushes it. */
 static void forget(struct world *w, unsigned view, gla_t gla, uint32_t npages)
 {
-    if (view != w->space_loaded)
+    if (view && view != w->space_loaded)
         return;
     if (npages >= FLUSH_ALL)
         w->flush = true;
@@ -113,34 +123,36 @@ static void forget(struct world *w, unsigned view, gla_t gla, uint32_t npages)
             invlpg(gla + i * PAGE_SIZE);
 }
 
-static uint64_t rights(unsigned view, unsigned prot)
+static uint64_t rights(unsigned prot)
 {
-    return LEAF | (prot & MAP_W ? PTE_W : 0) | (prot & MAP_X ? 0 : PTE_NX) | (view ? PTE_U : 0);
+    return LEAF | (prot & MAP_W ? PTE_W : 0) | (prot & MAP_X ? 0 : PTE_NX) | (prot & MAP_U ? PTE_U : 0);
 }
 
-static void range_check(gla_t gla, uint32_t npages, unsigned view)
+static void range_check(gla_t gla, uint32_t npages)
 {
-    uint64_t end = view ? 1ull << 32 : WIN_BASE;
-
-    ASSERT(!page_offset(gla) && npages && (uint64_t)gla + ((uint64_t)npages << PAGE_SHIFT) <= end);
+    ASSERT(!page_offset(gla) && npages && (uint64_t)gla + ((uint64_t)npages << PAGE_SHIFT) <= WIN_BASE);
 }
 
 bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npages, unsigned prot)
 {
     struct world *w = vm->world;
     struct space *s = space_get(w, view);
-    uint64_t bits = rights(view, prot);
+    uint64_t bits = rights(prot);
     gpn_t gpn = gpa_to_gpn(gpa);
 
-    range_check(gla, npages, view);
+    range_check(gla, npages);
     ASSERT(!(gpa & PAGE_MASK) && gpa < vm->ram_size && ((uint64_t)npages << PAGE_SHIFT) <= vm->ram_size - gpa);
     for (uint32_t page = gla >> PAGE_SHIFT, end = page + npages; page < end;) {
-        uint64_t *pt = pt_get(w, s, page / PT_ENTRIES, true);
+        uint32_t slot = page / PT_ENTRIES;
+        uint64_t *pt = pt_get(w, s, slot);
 
         if (!pt)
             return false;
         do {
-            pt[page % PT_ENTRIES] = ram_pa(gpn++) | bits;
+            uint64_t *pte = &pt[page % PT_ENTRIES];
+
+            s->used[slot] = (uint16_t)(s->used[slot] + !*pte);
+            *pte = ram_pa(gpn++) | bits;
         } while (++page % PT_ENTRIES && page < end);
     }
     forget(w, view, gla, npages);
@@ -151,17 +163,31 @@ bool world_protect(struct vm *vm, unsigned view, gla_t gla, uint32_t npages, uns
 {
     struct world *w = vm->world;
     struct space *s = space_get(w, view);
-    const uint64_t keep = ~(uint64_t)(PTE_W | PTE_NX | 0xfff);
+    const uint64_t keep = ~(PTE_NX | PAGE_MASK);
 
-    range_check(gla, npages, view);
+    range_check(gla, npages);
     for (uint32_t page = gla >> PAGE_SHIFT, end = page + npages; page < end; page++) {
-        uint64_t *pt = pt_get(w, s, page / PT_ENTRIES, false);
+        uint32_t n = s->pt[page / PT_ENTRIES];
+        uint64_t *pte = n ? &pt_hva(w, n)[page % PT_ENTRIES] : NULL;
 
-        if (pt && pt[page % PT_ENTRIES])
-            pt[page % PT_ENTRIES] = (pt[page % PT_ENTRIES] & keep) | rights(view, prot);
+        if (pte && *pte)
+            *pte = (*pte & keep) | rights(prot);
     }
     forget(w, view, gla, npages);
     return true;
+}
+
+/* Entries of one table; it goes when it is empty. */
+static void unmap_in(struct world *w, struct space *s, uint32_t slot, uint32_t first, uint32_t end)
+{
+    uint64_t *pt = pt_hva(w, s->pt[slot]);
+
+    for (uint32_t i = first; i < end; i++) {
+        s->used[slot] = (uint16_t)(s->used[slot] - !!pt[i]);
+        pt[i] = 0;
+    }
+    if (!s->used[slot])
+        pt_drop(w, s, slot);
 }
 
 bool world_unmap(struct vm *vm, unsigned view, gla_t gla, uint32_t npages)
@@ -170,14 +196,12 @@ bool world_unmap(struct vm *vm, unsigned view, gla_t gla, uint32_t npages)
     struct space *s = space_get(w, view);
     uint32_t page = gla >> PAGE_SHIFT, end = page + npages;
 
-    range_check(gla, npages, view);
+    range_check(gla, npages);
     while (page < end) {
         uint32_t slot = page / PT_ENTRIES, next = (uint32_t)min_u64((slot + 1) * PT_ENTRIES, end);
 
-        if (s->pt[slot] && next - page == PT_ENTRIES)
-            pt_drop(w, s, slot);
-        else if (s->pt[slot])
-            memset(pt_hva(w, s->pt[slot]) + page % PT_ENTRIES, 0, (next - page) * 8);
+        if (s->pt[slot])
+            unmap_in(w, s, slot, page % PT_ENTRIES, next - slot * PT_ENTRIES);
         page = next;
     }
     forget(w, view, gla, npages);
@@ -190,32 +214,39 @@ gla_t world_min_gla(struct vm *vm)
     return 0;
 }
 
+bool world_spaces(struct vm *vm)
+{
+    (void)vm;
+    return true;
+}
+
+unsigned world_direct_views(struct vm *vm)
+{
+    (void)vm;
+    return SPACES;
+}
+
 /* --- loading --- */
 
-void ring0_space_load(struct world *w, unsigned view)
+void world_load_view(struct vm *vm, unsigned view)
 {
+    struct world *w = vm->world;
+    struct space *s = space_get(w, view);
     uint64_t *pdpt = (uint64_t *)MON_LOW_PDPT;
 
-    if (likely(view == w->space_loaded && !w->flush))
-        return;
-    if (view != w->space_loaded)
-        for (unsigned i = 0; i < 4; i++)
-            pdpt[i] = private_pa(w->space[view]->pd[i]) | TABLE;
+    for (unsigned i = 0; i < 4; i++)
+        pdpt[i] = private_pa(s->pd[i]) | TABLE;
     w->space_loaded = view;
+    w->flush = true;
+}
+
+void ring0_tlb_flush(struct world *w)
+{
     w->flush = false;
     write_cr3(w->cross->vmm_cr3);
 }
 
 /* --- the start --- */
-
-static void window_entry(struct world *w, uint64_t *pt, gla_t gla)
-{
-    uint64_t bits = LEAF;
-
-    if (gla < WIN_DATA + WIN_DATA_SIZE)
-        bits |= PTE_W | PTE_NX;
-    pt[gla >> PAGE_SHIFT & (PT_ENTRIES - 1)] = private_pa(w->win + (gla - WIN_BASE)) | bits;
-}
 
 static void window_init(struct world *w)
 {
@@ -223,11 +254,13 @@ static void window_init(struct world *w)
 
     w->win = arena_alloc(&w->vm->arena, size, PAGE_SIZE);
     for (uint32_t off = 0; off < size; off += PAGE_SIZE) {
-        uint32_t slot = (WIN_BASE + off) >> 21;
-        uint64_t *pt = pt_get(w, w->space[0], slot, true);
+        gla_t gla = WIN_BASE + off;
+        uint64_t *pt = pt_get(w, w->space[0], gla >> 21), bits = LEAF;
 
         ASSERT(pt);
-        window_entry(w, pt, WIN_BASE + off);
+        if (gla < WIN_DATA + WIN_DATA_SIZE)
+            bits |= PTE_W | PTE_NX;
+        pt[gla >> PAGE_SHIFT & (PT_ENTRIES - 1)] = private_pa(w->win + off) | bits;
     }
 }
 
@@ -243,9 +276,9 @@ static struct space *space_new(struct world *w)
 void ring0_memory_init(struct world *w, uint8_t *pool, uint32_t pool_pages)
 {
     w->pool = (struct pt_pool){ .base = pool, .pages = pool_pages };
-    w->nspaces = 1 + world_direct_views(w->vm);
+    w->nspaces = 1 + SPACES;
     for (unsigned i = 0; i < w->nspaces; i++)
         w->space[i] = space_new(w);
     window_init(w);
-    w->space_loaded = SPACES_MAX;
+    world_load_view(w->vm, 1);
 }

@@ -68,17 +68,16 @@ struct trap_frame {
 #define SPACE_SLOTS 2048u /* of 2 MiB, 512 entries each */
 #define PT_NONE 0u        /* pool pages are numbered from 1 */
 
-/* The tables of one view: four page directories, and which pool page each directory entry leads to. */
+/* The tables of one view: four page directories, which pool page each slot's table is, and how many entries it has. */
 struct space {
     uint64_t *pd[4];
-    uint16_t pt[SPACE_SLOTS];
+    uint16_t pt[SPACE_SLOTS], used[SPACE_SLOTS];
 };
 
 struct pt_pool {
     uint8_t *base;
     uint32_t pages, made;
     uint32_t free; /* number of the first free page; its first word is the next one's */
-    uint32_t nfree;
 };
 
 /* --- time --- */
@@ -113,7 +112,7 @@ struct world {
     struct pt_pool pool;
     unsigned nspaces, space_loaded;
     struct space *space[SPACES_MAX];
-    bool flush; /* the TLB may hold what the tables no longer say */
+    bool flush; /* the TLB may hold what the tables no longer say: before the guest runs, ring0_tlb_flush() */
 
     struct ring0_clock clock;
 
@@ -165,8 +164,8 @@ __attribute__((noreturn)) void ring0_die(struct world *w, const char *msg);
 
 /* memory.c */
 void ring0_memory_init(struct world *w, uint8_t *pool, uint32_t pool_pages);
-/* Make linear 0-4 GiB those of a view, and the TLB agree with the tables. */
-void ring0_space_load(struct world *w, unsigned view);
+/* Make the TLB agree with the tables. */
+void ring0_tlb_flush(struct world *w);
 
 /* clock.c */
 void ring0_clock_init(struct world *w);
