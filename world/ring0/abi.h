@@ -69,6 +69,10 @@ enum btmon_op {         /* what the monitor asks of the module when it calls to_
     BTMON_OP_DEAD,      /* the monitor has found itself broken: never enter again */
 };
 
+/* Exceptions that came while worlds were being switched, and wait for the host. */
+#define BTMON_HELD_NMI 1u
+#define BTMON_HELD_MC 2u
+
 struct btmon_cross_abi {
     __u64 self;         /* linear address of this structure, in both worlds */
     __u64 to_host;      /* void to_host(struct btmon_cross_abi *): an ordinary call (callee-saved registers and RSP
@@ -93,6 +97,10 @@ struct btmon_cross_abi {
     __u64 tsc_left, tsc_raised, tsc_handled, tsc_entered; /* of the last switch: VMM left; before and after INT n; about to enter */
     __u32 user_returns; /* how often BTMON_RUN has gone back to the caller */
     __u32 switches;
+    __u32 held;         /* BTMON_HELD_*: not 0 after to_host() and with the monitor's IDT loaded: call to_host() with
+                         * BTMON_OP_NONE at once, before any IRET (NMIs are still blocked, and the host's
+                         * handler relies on that) */
+    __u32 pad1;
 };
 
 /* --- ioctls on BTMON_DEVICE: one open file is one VM with one VCPU --- */
