@@ -58,10 +58,10 @@ void runner_interrupted(struct runner *r)
 
 /* ------------------------------------------------------- what the monitor asks */
 
-/* The VMX answers by storing the request's number and kicking. */
+/* The monitor has numbered its request; the VMX answers by storing the number and kicking. */
 static void reset(struct cross *c)
 {
-    uint32_t want = __atomic_add_fetch(&c->reset_req, 1, __ATOMIC_SEQ_CST);
+    uint32_t want = c->reset_req;
 
     ring_doorbell(c);
     for (;;) {
@@ -95,7 +95,7 @@ static void user_call(struct cross *c, uint64_t call)
     case USERCALL_RESET:
         reset(c);
         break;
-    case USERCALL_TRACE_FULL:
+    case USERCALL_TRACE:
         trace_room(c);
         break;
     default:
