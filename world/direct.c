@@ -116,7 +116,7 @@ static bool vector_state_agrees(const struct vcpu *v)
 }
 
 /* The state allows direct execution. */
-static bool direct_possible(const struct vcpu *v)
+static bool direct_possible(struct vcpu *v)
 {
     return v->cpl == 3 && vcpu_protected(v) && vcpu_iopl(v) < 3 && (v->eflags & EFLAGS_IF) &&
            !(v->eflags & (EFLAGS_TF | EFLAGS_NT | EFLAGS_AC)) && !(v->cr0 & (CR0_TS | CR0_EM)) &&
@@ -260,12 +260,13 @@ static void prefill(struct vcpu *v, unsigned view)
         mmu_prefill(v, view, d->prefill_gla);
 }
 
+/* The caller has found direct_wanted(). */
 void direct_run(struct vcpu *v)
 {
     struct vm *vm = v->vm;
     struct direct *d = vm->direct;
 
-    while (!vm->stop && !v->attention && direct_wanted(v)) {
+    do {
         unsigned view = mmu_user_view(v);
         uint64_t t = io_rdtsc();
 
@@ -288,5 +289,5 @@ void direct_run(struct vcpu *v)
         default: /* attention, or the VM is stopped */
             return;
         }
-    }
+    } while (!vm->stop && !v->attention && direct_wanted(v));
 }

@@ -66,7 +66,7 @@ void world_enter(struct vcpu *v, tca_t tca);
  * EXIT_ATTENTION or EXIT_ESCAPE.  FPU state as in world_enter().
  */
 void world_enter_direct(struct vcpu *v, unsigned view);
-bool world_direct_ok(const struct vcpu *v); /* can these segments be entered directly? (if not: EXIT_NONE) */
+bool world_direct_ok(struct vcpu *v); /* can these segments be entered directly? (if not: EXIT_NONE) */
 unsigned world_direct_views(struct vm *vm); /* how many user views exist, 0 = no direct execution here */
 
 /* --- shadow page tables --- */

@@ -228,7 +228,7 @@ static bool seg_direct_based(const struct seg *s)
     return seg_null(s) || ((s->attr & SEG_ATTR_S) && !(s->attr & (SEG_ATTR_CODE | SEG_ATTR_EC)));
 }
 
-bool world_direct_ok(const struct vcpu *v)
+bool world_direct_ok(struct vcpu *v)
 {
     const struct seg *s = v->seg;
 

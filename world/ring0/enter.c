@@ -26,12 +26,13 @@
         [hflags] "i"(offsetof(struct vcpu, hflags)), [monrsp] "i"(offsetof(struct vcpu, mon_rsp)),           \
         [vec] "i"(offsetof(struct vcpu, exit.vec)), [err] "i"(offsetof(struct vcpu, exit.err)),              \
         [tca] "i"(offsetof(struct vcpu, exit.tca)), [cr2] "i"(offsetof(struct vcpu, exit.cr2)),              \
+        [cs] "i"(offsetof(struct vcpu, scratch[SCRATCH_CS])), [ss] "i"(offsetof(struct vcpu, scratch[SCRATCH_SS])), \
         [world] "i"(MON_PRIVATE), [pf] "i"(VEC_PF)
 
 /* rdi = vCPU, esi = EIP, edx = CS, ecx = SS, r8d = EFLAGS. */
-__attribute__((naked)) static void ring0_enter(struct vcpu *v __attribute__((unused)), uint32_t eip __attribute__((unused)),
-                                               uint32_t cs __attribute__((unused)), uint32_t ss __attribute__((unused)),
-                                               uint32_t flags __attribute__((unused)))
+__attribute__((naked)) void ring0_enter(struct vcpu *v __attribute__((unused)), uint32_t eip __attribute__((unused)),
+                                        uint32_t cs __attribute__((unused)), uint32_t ss __attribute__((unused)),
+                                        uint32_t flags __attribute__((unused)))
 {
     __asm__("push %%rbx\n\t"
             "push %%rbp\n\t"
@@ -78,10 +79,13 @@ __attribute__((naked)) void ring0_trap_from_guest(void)
             "pop %%rcx\n\t"
             "mov %%ecx, %c[tca](%%r15)\n\t"
             "pop %%rcx\n\t"
+            "mov %%ecx, %c[cs](%%r15)\n\t"
             "pop %%rcx\n\t"
             "mov %%ecx, %c[hflags](%%r15)\n\t"
             "pop %%rcx\n\t"
             "mov %%ecx, %c[esp](%%r15)\n\t"
+            "pop %%rcx\n\t"
+            "mov %%ecx, %c[ss](%%r15)\n\t"
             "cmp $%c[pf], %%eax\n\t"
             "jne 1f\n\t"
             "mov %%cr2, %%rax\n\t"
@@ -154,8 +158,6 @@ unsigned world_callout_seq(struct vm *vm, uint8_t out[8])
     return 2;
 }
 
-#define SREG_SET(name, sel) __asm__ volatile("mov %0, %%" #name : : "rm"((uint16_t)(sel)) : "memory")
-
 static void segments_load(struct world *w, const struct vcpu *v)
 {
     uint8_t changed = w->loaded == LOADED_BT ? w->seg_changed : 0xff;
@@ -198,6 +200,7 @@ void world_enter(struct vcpu *v, tca_t tca)
 {
     struct world *w = v->vm->world;
 
+    w->desc_synced = false; /* the guest's kernel may write to its descriptor tables */
     for (;;) {
         ring0_alarm_arm(w);
         if (unlikely(v->attention)) {
@@ -219,16 +222,4 @@ void world_enter(struct vcpu *v, tca_t tca)
         }
     }
     note_exit(w, v);
-}
-
-bool world_direct_ok(const struct vcpu *v)
-{
-    (void)v;
-    return false;
-}
-
-void world_enter_direct(struct vcpu *v, unsigned view)
-{
-    (void)view;
-    v->exit.kind = EXIT_NONE;
 }

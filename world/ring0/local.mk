@@ -15,12 +15,14 @@ ring0_monitor_sources = \
     %reldir%/abi.h \
     %reldir%/boot.S \
     %reldir%/clock.c \
+    %reldir%/direct.c \
     %reldir%/enter.c \
     %reldir%/fence.c \
     %reldir%/main.c \
     %reldir%/memory.c \
     %reldir%/ring0.h \
     %reldir%/segments.c \
+    %reldir%/shadowdesc.c \
     %reldir%/switch.c \
     %reldir%/tables.c \
     %reldir%/traps.c

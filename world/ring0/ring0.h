@@ -91,6 +91,14 @@ struct ring0_clock {
 
 enum fpu_by { FPU_FXSAVE, FPU_XSAVE, FPU_XSAVEOPT };
 
+/* A descriptor table of the guest as it was last seen: shadowdesc.c. */
+#define SHADOW_ENTRIES (GDT_OURS / 8u)
+struct shadow_table {
+    uint64_t seen[SHADOW_ENTRIES];
+    uint32_t n;       /* how many of them the guest's table has */
+    bool zero_usable; /* entry 0: of an LDT */
+};
+
 /* What the guest's segment registers hold. */
 enum loaded { LOADED_NOTHING, LOADED_BT, LOADED_DIRECT };
 
@@ -106,7 +114,14 @@ struct world {
     struct tss64 *tss;
 
     enum loaded loaded;
-    uint8_t seg_changed; /* bit per segment register: its descriptor has changed since it was loaded */
+    uint8_t seg_changed; /* translated code; bit per segment register: its descriptor has changed since it was loaded */
+
+    /* Direct execution. */
+    struct shadow_table shadow_gdt, shadow_ldt;
+    bool desc_synced; /* they are as the guest's now */
+    bool desc_changed; /* since segment registers were loaded from them */
+    bool doors_shut;
+    uint64_t host_efer, host_sysenter_cs;
 
     uint8_t *win; /* the window, writable */
     struct pt_pool pool;
@@ -131,6 +146,13 @@ static inline uint64_t read_cr2(void)
 }
 static inline void write_cr2(uint64_t x) { __asm__ volatile("mov %0, %%cr2" : : "r"(x)); }
 static inline void write_cr3(uint64_t x) { __asm__ volatile("mov %0, %%cr3" : : "r"(x) : "memory"); }
+#define SREG_SET(name, sel) __asm__ volatile("mov %0, %%" #name : : "rm"((uint16_t)(sel)) : "memory")
+#define SREG_GET(name)                                                                                       \
+    ({                                                                                                       \
+        uint16_t sel_;                                                                                       \
+        __asm__ volatile("mov %%" #name ", %0" : "=rm"(sel_));                                               \
+        sel_;                                                                                                \
+    })
 static inline void invlpg(uint64_t la) { __asm__ volatile("invlpg (%0)" : : "r"(la) : "memory"); }
 
 /* boot.S */
@@ -154,6 +176,10 @@ static inline bool vec_is_host(unsigned vec)
 void ring0_fpu_init(struct world *w);
 
 /* enter.c */
+/* Run the guest until a trap, which v->exit, v->gpr, v->hflags and these two then tell of. */
+#define SCRATCH_CS 0
+#define SCRATCH_SS 1
+void ring0_enter(struct vcpu *v, uint32_t eip, uint32_t cs, uint32_t ss, uint32_t flags);
 void ring0_trap_from_guest(void);
 void ring0_trap_in_monitor(void);
 
@@ -161,6 +187,16 @@ void ring0_trap_in_monitor(void);
 void ring0_monitor_trap(struct trap_frame *f);
 /* Record a reason and end for ever. */
 __attribute__((noreturn)) void ring0_die(struct world *w, const char *msg);
+
+/* direct.c: the fast system calls into the host, while its values are not there. */
+void ring0_doors_shut(struct world *w);
+void ring0_doors_open(struct world *w);
+
+/* shadowdesc.c */
+/* Bring the shadow tables up to date: can the vCPU's segments be loaded from them? */
+bool ring0_direct_segments(struct world *w, struct vcpu *v);
+/* Direct code was found with this selector in a segment register. */
+void ring0_segment_found(struct world *w, struct vcpu *v, unsigned seg, uint16_t sel);
 
 /* memory.c */
 void ring0_memory_init(struct world *w, uint8_t *pool, uint32_t pool_pages);

@@ -72,6 +72,7 @@ void ring0_switch(struct world *w, enum btmon_op op, uint32_t code, uint64_t arg
     uint64_t cr2 = read_cr2();
 
     fpu_save(w);
+    ring0_doors_open(w);
     w->clock.alarm_changed = false;
     c->op = op;
     c->code = code;
@@ -95,9 +96,10 @@ void ring0_host_event(struct world *w, unsigned vec)
     c->arg = arg;
 }
 
+/* Whoever comes here may have run the guest's kernel by interpretation. */
 void world_breathe(struct vm *vm)
 {
-    (void)vm;
+    vm->world->desc_synced = false;
     __asm__ volatile("sti\n\tnop\n\tcli" : : : "memory");
 }
 

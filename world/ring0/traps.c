@@ -89,11 +89,24 @@ __attribute__((noreturn, cold)) static void monitor_fault(struct world *w, const
     ring0_die(w, msg);
 }
 
+/* What was interrupted may be about to enter the guest: all that it has prepared is there again afterwards. */
 void ring0_monitor_trap(struct trap_frame *f)
 {
     struct world *w = ring0_world();
+    uint16_t ds = SREG_GET(ds), es = SREG_GET(es), fs = SREG_GET(fs), gs = SREG_GET(gs);
+    enum loaded loaded = w->loaded;
+    bool shut = w->doors_shut;
 
     if (!vec_is_host((unsigned)f->vec))
         monitor_fault(w, f);
     ring0_host_event(w, (unsigned)f->vec);
+    if (loaded != LOADED_NOTHING) {
+        SREG_SET(ds, ds);
+        SREG_SET(es, es);
+        SREG_SET(fs, fs);
+        SREG_SET(gs, gs);
+        w->loaded = loaded;
+    }
+    if (shut)
+        ring0_doors_shut(w);
 }

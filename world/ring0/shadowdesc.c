@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The guest's descriptor tables in the monitor's, in place, for directly executed code.
+ *
+ * User code loads its own selectors and reads them back; so below GDT_OURS the monitor's GDT holds what the
+ * guest's has at the same places, and likewise the LDT. Only what user code may load is there: present code and
+ * data segments of DPL 3 that the guest's kernel has marked accessed. Everything else traps when it is loaded, and the
+ * interpreter does it with the guest's own tables, sets the accessed bit or finds the fault. The L bit, without
+ * meaning for a 32-bit CPU, goes: there must be no 64-bit segment of DPL 3. Limits stay as they are, for page tables keep user
+ * code from what is not its own.
+ *
+ * The guest's tables are ordinary memory that its kernel writes (Linux sets three entries at each context
+ * switch), and are not traced: before user code runs and after the kernel has, they are compared with what was
+ * seen last, word by word.
+ *
+ * Not done: LAR of system descriptors of DPL 3 finds none. A user program that can write to its kernel's
+ * descriptor tables sees the effect after the next trap only.
+ */
+#include "world/ring0/ring0.h"
+
+#include "cpu/gmem.h"
+#include "cpu/segment.h"
+
+#define DESC_USER (BIT64(47) | 3ull << 45 | BIT64(44) | BIT64(40)) /* P, DPL 3, S, accessed */
+#define DESC_L BIT64(53)
+
+static uint64_t admit(uint64_t raw)
+{
+    return (raw & DESC_USER) == DESC_USER ? raw & ~DESC_L : 0;
+}
+
+/* Bring entries up to n (of 8 bytes) up to date, from a table at gla; false: it can't be read. */
+static bool table_sync(struct vcpu *v, struct shadow_table *t, uint8_t *ours, gla_t gla, uint32_t n)
+{
+    uint64_t now[SHADOW_ENTRIES];
+    struct fault f;
+
+    if (n && !gmem_read(v, gla, now, n * 8, GMEM_READ, &f))
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (likely(now[i] == t->seen[i]))
+            continue;
+        t->seen[i] = now[i];
+        v->vm->world->desc_changed = true;
+        put64(ours + 8 * i, i || t->zero_usable ? admit(now[i]) : 0);
+    }
+    for (uint32_t i = n; i < t->n; i++) {
+        t->seen[i] = 0;
+        put64(ours + 8 * i, 0);
+    }
+    t->n = n;
+    return true;
+}
+
+static uint32_t entries(uint32_t limit)
+{
+    return (uint32_t)min_u64(((uint64_t)limit + 1) / 8, SHADOW_ENTRIES);
+}
+
+static bool tables_sync(struct world *w, struct vcpu *v)
+{
+    bool ldt = v->ldtr.attr & SEG_ATTR_P;
+
+    if (w->desc_synced)
+        return true;
+    w->shadow_ldt.zero_usable = true;
+    w->desc_synced = table_sync(v, &w->shadow_gdt, w->gdt, v->gdtr.base, entries(v->gdtr.limit)) &&
+                     table_sync(v, &w->shadow_ldt, w->ldt, v->ldtr.base, ldt ? entries(v->ldtr.limit) : 0);
+    return w->desc_synced;
+}
+
+/* The guest's descriptor behind a selector, if user code could load it by itself. */
+static bool find(const struct world *w, uint16_t sel, struct desc *d)
+{
+    const struct shadow_table *t = sel & 4 ? &w->shadow_ldt : &w->shadow_gdt;
+    uint32_t i = sel >> 3;
+
+    if ((sel & 3) != 3 || i >= t->n || (!i && !t->zero_usable) || !admit(t->seen[i]))
+        return false;
+    *d = (struct desc){ (uint32_t)t->seen[i], (uint32_t)(t->seen[i] >> 32) };
+    return true;
+}
+
+/* Would loading its selector give this segment register the hidden part that it has? */
+static bool reversible(const struct world *w, const struct seg *s)
+{
+    struct desc d;
+    struct seg want;
+
+    if (!(s->attr & SEG_ATTR_P))
+        return !(s->sel & ~3u);
+    if (!find(w, s->sel, &d))
+        return false;
+    seg_from_desc(&want, s->sel, d);
+    return want.base == s->base && want.limit == s->limit && want.attr == s->attr;
+}
+
+bool ring0_direct_segments(struct world *w, struct vcpu *v)
+{
+    if (!tables_sync(w, v))
+        return false;
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        if (!reversible(w, &v->seg[i]))
+            return false;
+    return vcpu_stack32(v);
+}
+
+void ring0_segment_found(struct world *w, struct vcpu *v, unsigned seg, uint16_t sel)
+{
+    struct seg s = { .sel = sel };
+    struct desc d;
+
+    if (likely(v->seg[seg].sel == sel))
+        return;
+    if (sel & ~3u) {
+        if (!find(w, sel, &d)) {
+            vm_stop(v->vm, VM_STOP_BUG, "world: user code loaded selector %#x, which is not the guest's, at %#x", sel,
+                    v->eip);
+            return;
+        }
+        seg_from_desc(&s, sel, d);
+    }
+    seg_set(v, seg, &s);
+}
