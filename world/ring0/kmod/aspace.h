@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Page tables of a VMM world.
+ *
+ * World: host.  Units: linear addresses of the VMM world, page frame numbers.  Owner: struct vm; the tables are
+ * the address space's, what they map is not.  Errors: -ENOMEM.  Order: aspace_init() first, aspace_free()
+ * in any state after.  May sleep.
+ */
+#ifndef BTMON_ASPACE_H
+#define BTMON_ASPACE_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+
+struct aspace {
+	u64 *root;
+	bool la57;
+	struct list_head tables;
+};
+
+enum aspace_prot { ASPACE_R, ASPACE_RW, ASPACE_RX };
+
+int aspace_init(struct aspace *as, bool la57);
+void aspace_free(struct aspace *as);
+u64 aspace_cr3(const struct aspace *as);
+int aspace_map(struct aspace *as, u64 la, u64 pfn, enum aspace_prot prot);
+/* A table of somebody else's for the 512 GiB at la. */
+int aspace_hang(struct aspace *as, u64 la, u64 pfn);
+
+#endif

@@ -1,0 +1,666 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * btmon-test NAME [NUMBER]: one test of the module, with the self-test's monitor in it.  Prints "ok" or "not ok"
+ * lines and fails if any was not.  Wants root.
+ */
+#define _GNU_SOURCE
+#include <asm/ldt.h>
+#include <asm/prctl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "world/ring0/kmod/selftest/selftest.h"
+
+#define RAM_SIZE (8ul << 20)
+#define SHARED_SIZE 65536ul
+#define PRIVATE_SIZE (4ul << 20)
+#define MS 1000000ull
+#define NEVER (~0ull)
+
+static int failures;
+
+static void ok(bool good, const char *what)
+{
+    printf("%s - %s\n", good ? "ok" : "not ok", what);
+    fflush(stdout);
+    failures += !good;
+}
+
+static uint64_t now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* --- a VM --- */
+
+struct vm {
+    int fd;
+    uint8_t *ram;
+    volatile struct selftest *shared;
+};
+
+static void *pages(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED) {
+        perror("mmap");
+        exit(1);
+    }
+    return p;
+}
+
+static struct vm vm_alloc(void)
+{
+    struct vm vm = { .fd = open(BTMON_DEVICE, O_RDWR | O_CLOEXEC) };
+
+    if (vm.fd < 0) {
+        perror(BTMON_DEVICE);
+        exit(1);
+    }
+    vm.ram = pages(RAM_SIZE);
+    vm.shared = pages(SHARED_SIZE);
+    return vm;
+}
+
+static struct btmon_create create_arg(const struct vm *vm)
+{
+    return (struct btmon_create){ .version = BTMON_VERSION,
+                                  .ram_addr = (uint64_t)vm->ram, .ram_size = RAM_SIZE,
+                                  .shared_addr = (uint64_t)vm->shared, .shared_size = SHARED_SIZE,
+                                  .private_size = PRIVATE_SIZE };
+}
+
+/* 0, or the errno. */
+static int call(int fd, unsigned long request, void *arg)
+{
+    return ioctl(fd, request, arg) < 0 ? errno : 0;
+}
+
+static struct vm vm_new(void)
+{
+    struct vm vm = vm_alloc();
+    struct btmon_create c = create_arg(&vm);
+    int rc = call(vm.fd, BTMON_CREATE, &c);
+
+    if (rc) {
+        fprintf(stderr, "BTMON_CREATE: %s\n", strerror(rc));
+        exit(1);
+    }
+    return vm;
+}
+
+static void vm_free(struct vm *vm)
+{
+    close(vm->fd);
+    munmap(vm->ram, RAM_SIZE);
+    munmap((void *)vm->shared, SHARED_SIZE);
+}
+
+static void set_command(struct vm *vm, enum selftest_command c, uint64_t arg0, uint64_t arg1)
+{
+    vm->shared->command = c;
+    vm->shared->arg[0] = arg0;
+    vm->shared->arg[1] = arg1;
+}
+
+static int run(struct vm *vm, enum selftest_command c, uint64_t arg0, uint64_t arg1)
+{
+    struct btmon_run r = { 0 };
+    int rc;
+
+    set_command(vm, c, arg0, arg1);
+    do
+        rc = call(vm->fd, BTMON_RUN, &r);
+    while (rc == EINTR);
+    return rc ? rc : r.code == c && r.arg == arg0 ? 0 : EPROTO;
+}
+
+/* --- what a user program has in its registers --- */
+
+struct fpu {
+    uint32_t xmm[16][4];
+    uint32_t mxcsr;
+    uint16_t fcw;
+    double st;
+};
+
+static void fpu_set(uint32_t seed)
+{
+    uint32_t x[4] = { seed, seed * 3, ~seed, seed ^ 0x5a5a5a5a }, mxcsr = 0x1f80 | (seed & 0x6000);
+    uint16_t fcw = 0x37f | (seed & 0xc00);
+    double st = seed;
+
+    __asm__ volatile("ldmxcsr %1\n\tfninit\n\tfldcw %2\n\tfldl %3\n\tmovdqu %0, %%xmm0\n\tmovdqa %%xmm0, %%xmm1\n\t"
+                     "movdqa %%xmm0, %%xmm6\n\tmovdqa %%xmm0, %%xmm7\n\tmovdqa %%xmm0, %%xmm8\n\tmovdqa %%xmm0, %%xmm15"
+                     : : "m"(x), "m"(mxcsr), "m"(fcw), "m"(st)
+                     : "xmm0", "xmm1", "xmm6", "xmm7", "xmm8", "xmm15");
+}
+
+static void fpu_get(struct fpu *f)
+{
+    __asm__ volatile("fstl %0\n\tfnstcw %1\n\tstmxcsr %2" : "=m"(f->st), "=m"(f->fcw), "=m"(f->mxcsr));
+    __asm__ volatile("movdqu %%xmm0, (%0)\n\tmovdqu %%xmm1, 16(%0)\n\tmovdqu %%xmm6, 96(%0)\n\tmovdqu %%xmm7, 112(%0)\n\t"
+                     "movdqu %%xmm8, 128(%0)\n\tmovdqu %%xmm15, 240(%0)" : : "r"(f->xmm) : "memory");
+}
+
+/* The call in the middle must not come from libc, which uses XMM registers as it likes. */
+static long bare_ioctl(int fd, unsigned long request, void *arg)
+{
+    long rc;
+
+    __asm__ volatile("syscall" : "=a"(rc) : "0"(SYS_ioctl), "D"(fd), "S"(request), "d"(arg) : "rcx", "r11", "memory");
+    return rc;
+}
+
+static bool fpu_survives(struct vm *vm, uint32_t seed)
+{
+    struct btmon_run r = { 0 };
+    struct fpu before = { 0 }, after = { 0 };
+    long rc;
+
+    fpu_set(seed);
+    fpu_get(&before);
+    do
+        rc = bare_ioctl(vm->fd, BTMON_RUN, &r);
+    while (rc == -EINTR);
+    fpu_get(&after);
+    __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"((uint32_t){ 0x1f80 }));
+    return rc == 0 && memcmp(&before, &after, sizeof(before)) == 0;
+}
+
+/* --- the tests --- */
+
+static void test_basic(long n)
+{
+    struct vm vm = vm_new();
+
+    (void)n;
+    ok(ioctl(vm.fd, BTMON_GET_VERSION) == BTMON_VERSION, "version");
+    ok(run(&vm, SELFTEST_ECHO, 0x123456789abcdef, 0) == 0, "into the monitor and back");
+    ok(run(&vm, SELFTEST_SPOIL, 1, 0) == 0 && run(&vm, SELFTEST_ECHO, 2, 0) == 0, "with tables of the monitor's own");
+    ok(run(&vm, SELFTEST_SWITCHES, 10000, 0) == 0, "10000 switches");
+    ok(run(&vm, SELFTEST_SWITCHES, 1000, 1) == 0, "1000 switches with tables of the monitor's own");
+    vm_free(&vm);
+}
+
+static bool probe(struct vm *vm, uint64_t address, enum selftest_access how, uint64_t expected)
+{
+    bool good = run(vm, SELFTEST_PROBE, address, how) == 0 && vm->shared->result[0] == expected;
+
+    if (!good)
+        printf("# %#lx, access %d: %#lx, not %#lx\n", address, how, (unsigned long)vm->shared->result[0], expected);
+    return good;
+}
+
+/* Error codes of page faults, by 1 more: not present, and protection (W 2, I/D 16). */
+enum { FINE = 0, GONE = 1, GONE_WRITE = 3, GUARD_WRITE = 4, NO_EXEC = 0x12 };
+
+static void test_aspace(long n)
+{
+    struct vm vm = vm_new();
+    uint64_t ro[] = { MON_IMAGE, MON_IMAGE + 4096, MON_PFN_PRIVATE, MON_PFN_RAM };
+    uint64_t rw[] = { MON_STACK_TOP - MON_STACK_SIZE, MON_IST_TOP(1) - 4096, MON_IST_TOP(3) - 1, MON_SHARED, MON_PRIVATE,
+                      MON_PRIVATE + PRIVATE_SIZE - 1, MON_LOW_PDPT, MON_RAM, MON_RAM + RAM_SIZE - 1 };
+    uint64_t gone[] = { 0, 0xfffff000, MON_STACK_TOP, MON_STACK_TOP - MON_STACK_SIZE - 1, MON_IST_TOP(1), MON_IST_TOP(2) - 4097,
+                        MON_SHARED + SHARED_SIZE, MON_PRIVATE - 1, MON_PRIVATE + PRIVATE_SIZE, MON_PFN_RAM + 8192,
+                        MON_LOW_PDPT + 4096, MON_RAM - 1, MON_RAM + RAM_SIZE, MON_RAM + (64ul << 30) };
+
+    (void)n;
+    for (size_t i = 0; i < sizeof(ro) / sizeof(ro[0]); i++)
+        ok(probe(&vm, ro[i], SELFTEST_READ, FINE) && probe(&vm, ro[i], SELFTEST_WRITE, GUARD_WRITE), "read-only");
+    for (size_t i = 0; i < sizeof(rw) / sizeof(rw[0]); i++)
+        ok(probe(&vm, rw[i], SELFTEST_WRITE, FINE) && probe(&vm, rw[i], SELFTEST_EXEC, NO_EXEC), "read-write, not executable");
+    for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
+        ok(probe(&vm, gone[i], SELFTEST_READ, GONE), "not mapped");
+    vm.ram[RAM_SIZE - 1] = 7;
+    ok(run(&vm, SELFTEST_FILL, 1000000, 0) == 0 && vm.shared->result[0] == 0, "private memory is zero at first");
+    ok(run(&vm, SELFTEST_FILL, 2000000, 1000000) == 0 && vm.shared->result[0] == 0, "and keeps what is written, each page its own");
+    vm_free(&vm);
+}
+
+static uint16_t selector_fs(void)
+{
+    uint16_t s;
+
+    __asm__ volatile("mov %%fs, %0" : "=r"(s));
+    return s;
+}
+
+/* DS, ES, FS and GS with selectors of an LDT, and the bases that belong to FS and GS. */
+static void test_state(long n)
+{
+    struct vm vm = vm_new();
+    struct user_desc d = { .entry_number = 2, .base_addr = 0x10000, .limit = 0xfffff, .seg_32bit = 1, .limit_in_pages = 1, .useable = 1 };
+    uint16_t sel = 2 * 8 + 7, ds, es, gs, gs_kept;
+    unsigned long fs_base, gs_base = 0x7654321000, got_fs, got_gs;
+    struct btmon_run r = { 0 };
+    long rc;
+
+    ok(syscall(SYS_modify_ldt, 1, &d, sizeof(d)) == 0, "an LDT");
+    set_command(&vm, SELFTEST_SPOIL, 0, 0);
+    for (long i = 0; i < n; i++) {
+        ok(fpu_survives(&vm, 0x1234567u * (uint32_t)(i + 1)), "FPU registers");
+        syscall(SYS_arch_prctl, ARCH_SET_GS, gs_base);
+        syscall(SYS_arch_prctl, ARCH_GET_FS, &fs_base);
+        __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(sel));
+        rc = bare_ioctl(vm.fd, BTMON_RUN, &r);
+        __asm__ volatile("mov %%ds, %0\n\tmov %%es, %1\n\tmov %%gs, %2" : "=r"(ds), "=r"(es), "=r"(gs));
+        __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(0));
+        syscall(SYS_arch_prctl, ARCH_GET_FS, &got_fs);
+        syscall(SYS_arch_prctl, ARCH_GET_GS, &got_gs);
+        ok(rc == 0 && ds == sel && es == sel && gs == 0 && selector_fs() == 0, "DS, ES and null selectors");
+        ok(got_fs == fs_base && got_gs == gs_base, "FS and GS base");
+        __asm__ volatile("mov %0, %%gs" : : "r"(sel));
+        rc = bare_ioctl(vm.fd, BTMON_RUN, &r);
+        __asm__ volatile("mov %%gs, %0" : "=r"(gs_kept));
+        syscall(SYS_arch_prctl, ARCH_GET_GS, &got_gs);
+        ok(rc == 0 && gs_kept == sel && got_gs == 0x10000, "GS of the LDT");
+    }
+    vm_free(&vm);
+}
+
+static void on_signal(int s)
+{
+    (void)s;
+}
+
+static void test_alarm(long n)
+{
+    struct vm vm = vm_new();
+    struct btmon_run r = { .event = 1 };
+    struct itimerval it = { .it_value.tv_usec = 50000 };
+    struct sigaction sa = { .sa_handler = on_signal };
+    uint64_t start, due, end;
+
+    (void)n;
+    for (int i = 0; i < 5; i++) {
+        start = now();
+        due = start + 30 * MS;
+        ok(run(&vm, SELFTEST_WAIT, due, 0) == 0, "wait for the alarm");
+        end = now();
+        printf("# %ld us late\n", ((long)end - (long)due) / 1000);
+        ok(end >= due && end < due + 200 * MS, "the alarm rings in time");
+    }
+    start = now();
+    ok(run(&vm, SELFTEST_WAIT, start - MS, 0) == 0 && now() < start + 200 * MS, "an alarm in the past rings at once");
+    set_command(&vm, SELFTEST_WAIT, NEVER, 0);
+    ok(call(vm.fd, BTMON_RUN, &r) == 0 && r.code == SELFTEST_WAIT, "the caller's event ends it");
+    sigaction(SIGALRM, &sa, NULL);
+    setitimer(ITIMER_REAL, &it, NULL);
+    r.event = 0;
+    ok(call(vm.fd, BTMON_RUN, &r) == EINTR, "a signal: EINTR");
+    r.event = 1;
+    ok(call(vm.fd, BTMON_RUN, &r) == 0 && r.code == SELFTEST_WAIT, "and it goes on");
+    vm_free(&vm);
+}
+
+static void *waiter(void *arg)
+{
+    return (void *)(long)run(arg, SELFTEST_WAIT, now() + 300 * MS, 0);
+}
+
+static void test_busy(long n)
+{
+    struct vm vm = vm_new();
+    struct btmon_create c = create_arg(&vm);
+    struct btmon_run r = { 0 };
+    pthread_t thread;
+    void *rc;
+
+    (void)n;
+    ok(call(vm.fd, BTMON_CREATE, &c) == EBUSY, "a second BTMON_CREATE: EBUSY");
+    pthread_create(&thread, NULL, waiter, &vm);
+    usleep(100000);
+    ok(call(vm.fd, BTMON_RUN, &r) == EBUSY, "two threads in BTMON_RUN: EBUSY");
+    ok(call(vm.fd, BTMON_CREATE, &c) == EBUSY, "BTMON_CREATE during BTMON_RUN: EBUSY");
+    pthread_join(thread, &rc);
+    ok(rc == NULL, "the first one is not disturbed");
+    vm_free(&vm);
+}
+
+static void bad_create(const char *what, int expected, void (*spoil)(struct btmon_create *))
+{
+    struct vm vm = vm_alloc();
+    struct btmon_create c = create_arg(&vm);
+    int rc;
+
+    spoil(&c);
+    rc = call(vm.fd, BTMON_CREATE, &c);
+    printf("# %s: %s\n", what, strerror(rc));
+    ok(rc == expected, what);
+    c = create_arg(&vm);
+    ok(call(vm.fd, BTMON_CREATE, &c) == 0 && run(&vm, SELFTEST_ECHO, 1, 0) == 0, "a good one works after it");
+    vm_free(&vm);
+}
+
+static void bad_version(struct btmon_create *c) { c->version++; }
+static void bad_pad(struct btmon_create *c) { c->pad = 1; }
+static void bad_align(struct btmon_create *c) { c->ram_addr += 8; }
+static void bad_size(struct btmon_create *c) { c->shared_size += 8; }
+static void bad_zero(struct btmon_create *c) { c->private_size = 0; }
+static void bad_huge(struct btmon_create *c) { c->ram_size = 1ull << 62; }
+static void bad_private(struct btmon_create *c) { c->private_size = MON_PRIVATE_MAX + 4096; }
+static void bad_unmapped(struct btmon_create *c) { c->ram_addr = 0x10000; }
+static void bad_kernel(struct btmon_create *c) { c->ram_addr = 0xffffffff81000000; }
+static void bad_hole(struct btmon_create *c) { munmap((void *)(c->ram_addr + RAM_SIZE / 2), 4096); }
+static void bad_readonly(struct btmon_create *c) { mprotect((void *)c->shared_addr, 4096, PROT_READ); }
+
+static void mend_readonly(struct btmon_create *c)
+{
+    bad_readonly(c);
+}
+
+static void test_errors(long n)
+{
+    struct vm vm = vm_alloc();
+    struct btmon_run r = { 0 };
+
+    (void)n;
+    ok(call(vm.fd, BTMON_RUN, &r) == EINVAL, "BTMON_RUN before BTMON_CREATE: EINVAL");
+    ok(call(vm.fd, BTMON_CREATE, (void *)8) == EFAULT, "EFAULT");
+    ok(call(vm.fd, _IO('b', 77), NULL) == ENOTTY, "an unknown request: ENOTTY");
+    vm_free(&vm);
+    bad_create("version", EPROTO, bad_version);
+    bad_create("padding", EINVAL, bad_pad);
+    bad_create("alignment", EINVAL, bad_align);
+    bad_create("size", EINVAL, bad_size);
+    bad_create("no private memory", EINVAL, bad_zero);
+    bad_create("too much RAM", EINVAL, bad_huge);
+    bad_create("too much private memory", EINVAL, bad_private);
+    bad_create("RAM not mapped", EFAULT, bad_unmapped);
+    bad_create("RAM in the kernel", EFAULT, bad_kernel);
+    (void)bad_hole;
+    (void)mend_readonly;
+}
+
+static void test_limit(long n)
+{
+    struct rlimit limit = { 1 << 20, 1 << 20 };
+    struct vm vm = vm_alloc();
+    struct btmon_create c = create_arg(&vm);
+
+    (void)n;
+    setrlimit(RLIMIT_MEMLOCK, &limit);
+    ok(setuid(65534) == 0, "not root any more");
+    ok(call(vm.fd, BTMON_CREATE, &c) == ENOMEM, "RLIMIT_MEMLOCK: ENOMEM");
+    c.ram_size = c.private_size = 128 << 10;
+    ok(call(vm.fd, BTMON_CREATE, &c) == 0, "less is fine");
+    ok(run(&vm, SELFTEST_ECHO, 5, 0) == 0, "and runs");
+}
+
+static void test_dead(long n)
+{
+    enum selftest_command how[] = { SELFTEST_DIE, SELFTEST_UD, SELFTEST_BADVECTOR };
+
+    (void)n;
+    for (size_t i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
+        struct vm vm = vm_new();
+
+        ok(run(&vm, how[i], 0, 0) == EIO, "a broken monitor: EIO");
+        ok(run(&vm, SELFTEST_ECHO, 0, 0) == EIO, "for ever");
+        vm_free(&vm);
+    }
+}
+
+static unsigned long number_in(const char *file, const char *name)
+{
+    char line[256];
+    size_t length = strlen(name);
+    FILE *f = fopen(file, "r");
+    unsigned long value = ~0ul;
+
+    while (f && fgets(line, sizeof(line), f))
+        if (!strncmp(line, name, length) && strchr(" \t:", line[length]))
+            value = strtoul(line + length + 1, NULL, 10);
+    if (f)
+        fclose(f);
+    return value;
+}
+
+static bool nothing_pinned(void)
+{
+    return number_in("/proc/vmstat", "nr_foll_pin_acquired") == number_in("/proc/vmstat", "nr_foll_pin_released");
+}
+
+static void test_leak(long n)
+{
+    unsigned long locked = number_in("/proc/self/status", "VmLck"), free_before = 0, free_after;
+
+    for (long i = 0; i < 2 * n; i++) {
+        struct vm vm = vm_new();
+
+        if (i == n)
+            free_before = number_in("/proc/meminfo", "MemFree");
+        if (i == 0)
+            ok(number_in("/proc/self/status", "VmLck") ==
+                   locked + (RAM_SIZE + SHARED_SIZE + PRIVATE_SIZE) / 1024, "counted as locked");
+        run(&vm, SELFTEST_WAIT, now() + MS / 10, 0);
+        vm_free(&vm);
+    }
+    free_after = number_in("/proc/meminfo", "MemFree");
+    printf("# free: %lu kB, %lu kB after %ld more VMs\n", free_before, free_after, n);
+    ok(number_in("/proc/self/status", "VmLck") == locked, "no longer counted as locked");
+    ok(nothing_pinned(), "nothing stays pinned");
+    ok(free_after + 4096 > free_before, "memory comes back");
+}
+
+static void test_pinned(long n)
+{
+    (void)n;
+    ok(nothing_pinned(), "nothing stays pinned");
+}
+
+static uint64_t random_next(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* Any word of the arguments may be anything, near a good value or far from it. */
+static void fuzz_one(uint64_t *seed)
+{
+    static const uint64_t odd[] = { 0, 1, 4095, 4096, 1 << 20, 1ull << 30, 1ull << 32, 1ull << 47, ~0ull, 0xffffffff81000000 };
+    struct vm vm = vm_alloc();
+
+    for (int i = 0; i < 8; i++) {
+        struct btmon_create c = create_arg(&vm);
+        struct btmon_run r = { .event = (uint32_t)random_next(seed) & 1 };
+        uint64_t *word = (uint64_t *)&c;
+
+        for (uint64_t k = random_next(seed) % 3; k; k--)
+            word[random_next(seed) % (sizeof(c) / 8)] = odd[random_next(seed) % (sizeof(odd) / sizeof(odd[0]))];
+        switch (random_next(seed) % 4) {
+        case 0: call(vm.fd, BTMON_CREATE, &c); break;
+        case 1: set_command(&vm, SELFTEST_ECHO, 0, 0); call(vm.fd, BTMON_RUN, &r); break;
+        case 2: call(vm.fd, BTMON_RUN, (void *)odd[random_next(seed) % (sizeof(odd) / sizeof(odd[0]))]); break;
+        default: call(vm.fd, random_next(seed), &c); break;
+        }
+    }
+    vm_free(&vm);
+}
+
+static void test_fuzz(long n)
+{
+    uint64_t seed = 88172645463325252ull;
+
+    for (long i = 0; i < n; i++)
+        fuzz_one(&seed);
+    ok(nothing_pinned(), "nothing stays pinned after bad requests");
+    test_basic(0);
+}
+
+static void test_stress(long n)
+{
+    struct vm vm = vm_new();
+    bool good = true;
+
+    for (long i = 0; i < n && good; i++) {
+        good = run(&vm, SELFTEST_STRESS, 50, 0) == 0;
+        set_command(&vm, SELFTEST_STRESS, 50, 0);
+        good = good && fpu_survives(&vm, (uint32_t)i * 77777u + 5);
+    }
+    ok(good, "switches under single steps, with an NMI at each");
+    vm_free(&vm);
+}
+
+static uint64_t rdtsc(void)
+{
+    uint32_t low, high;
+
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return low | (uint64_t)high << 32;
+}
+
+/* Under -icount shift=0 the TSC counts instructions. */
+static void test_count(long n)
+{
+    struct vm vm = vm_new();
+    struct btmon_run r = { 0 };
+    uint64_t call_cost = ~0ull, best = ~0ull;
+
+    (void)n;
+    for (int i = 0; i < 20; i++) {
+        run(&vm, SELFTEST_COUNT, 0, 0);
+        if (vm.shared->result[0] + vm.shared->result[1] < best)
+            best = vm.shared->result[0] + vm.shared->result[1];
+    }
+    printf("# switch round trip: %lu instructions\n", best);
+    ok(best <= 320, "the switch takes at most 320 instructions");
+    set_command(&vm, SELFTEST_ECHO, 0, 0);
+    for (int i = 0; i < 200; i++) {
+        uint64_t t = rdtsc();
+
+        bare_ioctl(vm.fd, BTMON_RUN, &r);
+        t = rdtsc() - t;
+        call_cost = t < call_cost ? t : call_cost;
+    }
+    printf("# run call: %lu instructions\n", call_cost);
+    ok(call_cost <= 1300, "a run call takes at most 1300 instructions");
+    vm_free(&vm);
+}
+
+/* One of several VMs: computes, waits, and looks whether its memory and FPU are still its own. */
+static int worker(int number, uint64_t end)
+{
+    struct vm vm = vm_new();
+    uint64_t pattern = 0, held = 0, irqs = 0, loops = 0;
+    bool good = true;
+
+    for (; now() < end && good; loops++) {
+        uint64_t next = (uint64_t)(number + 1) << 40 | (loops + 1) << 20;
+
+        good = run(&vm, SELFTEST_FILL, next, pattern) == 0 && vm.shared->result[0] == 0;
+        pattern = next;
+        good = good && run(&vm, SELFTEST_WAIT, now() + 5 * MS, 0) == 0 && run(&vm, SELFTEST_SWITCHES, 50, 1) == 0;
+        set_command(&vm, SELFTEST_SPOIL, 0, 0);
+        good = good && fpu_survives(&vm, (uint32_t)next + (uint32_t)number + (uint32_t)loops);
+    }
+    held = vm.shared->held;
+    for (int v = 32; v < 256; v++)
+        irqs += vm.shared->interrupts[v];
+    printf("# VM %d: %lu rounds, %lu interrupts and %lu NMIs taken, %lu NMIs held\n", number, loops, irqs,
+           (unsigned long)vm.shared->interrupts[2], held);
+    fflush(stdout);
+    vm_free(&vm);
+    return good && loops > 2 ? 0 : 1;
+}
+
+static void test_many(long seconds)
+{
+    uint64_t end = now() + (uint64_t)seconds * 1000 * MS;
+    int status, bad = 0;
+
+    for (int i = 0; i < 3; i++)
+        if (fork() == 0)
+            exit(worker(i, end));
+    while (wait(&status) > 0)
+        bad += status != 0;
+    ok(bad == 0, "three VMs at once");
+}
+
+/* Runs until it is killed. */
+static void test_spin(long n)
+{
+    struct vm vm = vm_new();
+
+    (void)n;
+    run(&vm, SELFTEST_WAIT, NEVER, 0);
+}
+
+/* Interrupts of this CPU's timer, by /proc/interrupts. */
+static uint64_t host_interrupts(void)
+{
+    char line[512];
+    FILE *f = fopen("/proc/interrupts", "r");
+    uint64_t n = 0;
+
+    while (f && fgets(line, sizeof(line), f))
+        if (strstr(line, "LOC:"))
+            n = strtoul(strstr(line, "LOC:") + 4, NULL, 10);
+    if (f)
+        fclose(f);
+    return n;
+}
+
+/* One CPU: each timer interrupt of the host is taken either in the VMM world or in the host, and none twice. */
+static void test_interrupts(long ms)
+{
+    struct vm vm = vm_new();
+    uint64_t before = host_interrupts(), taken = 0, host, start = now(), ticks = 0;
+
+    ok(run(&vm, SELFTEST_WAIT, start + (uint64_t)ms * MS, 0) == 0, "a wait in the VMM world");
+    host = host_interrupts() - before;
+    for (int v = 32; v < 256; v++)
+        taken += vm.shared->interrupts[v];
+    for (int v = 32; v < 256; v++)
+        if (vm.shared->interrupts[v])
+            printf("# vector %#x: %lu\n", v, (unsigned long)vm.shared->interrupts[v]);
+    ticks = (now() - start) / (4 * MS);
+    printf("# the host counts %lu timer interrupts, the VMM world took %lu interrupts; %lu ticks have passed\n", host, taken, ticks);
+    ok(taken > 0 && host >= ticks * 9 / 10, "the host's clock does not lose ticks");
+    ok(taken <= host + 20 && taken + ticks / 10 + 20 >= host, "each interrupt counts once");
+    vm_free(&vm);
+}
+
+static const struct {
+    const char *name;
+    void (*test)(long);
+    long number;
+} tests[] = {
+    { "basic", test_basic, 0 },   { "aspace", test_aspace, 0 }, { "state", test_state, 5 },  { "alarm", test_alarm, 0 },
+    { "busy", test_busy, 0 },     { "errors", test_errors, 0 }, { "limit", test_limit, 0 },  { "dead", test_dead, 0 },
+    { "leak", test_leak, 20 },    { "pinned", test_pinned, 0 }, { "fuzz", test_fuzz, 1000 }, { "stress", test_stress, 20 },
+    { "count", test_count, 0 },   { "many", test_many, 10 },    { "spin", test_spin, 0 },    { "interrupts", test_interrupts, 2000 },
+};
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc >= 2 && i < sizeof(tests) / sizeof(tests[0]); i++) {
+        if (strcmp(argv[1], tests[i].name))
+            continue;
+        tests[i].test(argc >= 3 ? atol(argv[2]) : tests[i].number);
+        return failures != 0;
+    }
+    fprintf(stderr, "usage: btmon-test NAME [NUMBER]\n");
+    return 2;
+}
