@@ -66,6 +66,20 @@ static void take_event(struct world *w)
     w->vcpu->attention = 1;
 }
 
+/* What came while worlds were being switched is passed on before any IRET, as the host's handlers rely on. */
+static void to_host(struct world *w)
+{
+    struct btmon_cross_abi *c = w->cross;
+
+    for (;;) {
+        ((void (*)(struct btmon_cross_abi *))c->to_host)(c);
+        ring0_tables_load(w);
+        if (likely(!*(volatile uint32_t *)&c->held))
+            return;
+        c->op = BTMON_OP_NONE;
+    }
+}
+
 void ring0_switch(struct world *w, enum btmon_op op, uint32_t code, uint64_t arg)
 {
     struct btmon_cross_abi *c = w->cross;
@@ -77,8 +91,7 @@ void ring0_switch(struct world *w, enum btmon_op op, uint32_t code, uint64_t arg
     c->op = op;
     c->code = code;
     c->arg = arg;
-    ((void (*)(struct btmon_cross_abi *))c->to_host)(c);
-    ring0_tables_load(w);
+    to_host(w);
     fpu_load(w);
     write_cr2(cr2);
     take_event(w);
