@@ -17,9 +17,9 @@
 #define STRIKES_FREE 2u
 #define STRIKES_MAX 10u
 
-void mmu_scan_cpuid(struct vm *vm, bool cpuid)
+void mmu_scan_for(struct vm *vm, unsigned shows)
 {
-    vm->mmu->scan_cpuid = cpuid;
+    vm->mmu->scan_for = shows;
 }
 
 /* The user page that follows on in linear space, if user code has used it. */
@@ -53,7 +53,7 @@ bool exec_admit(struct vcpu *v, gla_t gla, gpn_t gpn)
         return false;
     }
     vm->stats->code_scans++;
-    if (scan_sensitive(phys_hva(vm, gpn_to_gpa(gpn)), next_page(v, gla), m->scan_cpuid)) {
+    if (scan_sensitive(phys_hva(vm, gpn_to_gpa(gpn)), next_page(v, gla), m->scan_for)) {
         note->sensitive = gpn_held(m, gpn, HOLD_CODE); /* writes would be seen */
         return false;
     }

@@ -82,9 +82,9 @@ gla_t mmu_user_limit(struct vcpu *v);
 /*
  * User views map a page executable only after a look through it for instructions that direct execution would
  * show the host by; executable pages are writable nowhere (as if under a code trace) until they are written.
- * cpuid: the host can't trap CPUID, so that is one of those instructions.
+ * shows: DIRECT_SHOWS_*, what those instructions are.
  */
-void mmu_scan_cpuid(struct vm *vm, bool cpuid);
+void mmu_scan_for(struct vm *vm, unsigned shows);
 
 /* Code traces: write-protect a physical page in all views (idempotent), or lift it. */
 void mmu_trace(struct vm *vm, gpn_t gpn);

@@ -117,7 +117,7 @@ struct mmu {
     uint64_t *traced;   /* bit per RAM page: held for any reason */
     uint64_t *held[HOLDS];
     struct exec_note *exec; /* per RAM page */
-    bool scan_cpuid;
+    unsigned scan_for; /* DIRECT_SHOWS_* */
     struct rmap *rmap;  /* per RAM page */
     unsigned nviews;
     struct view *view[VIEWS_MAX];
@@ -185,8 +185,8 @@ void exec_reset(struct vm *vm);
 
 /* --- scan.c --- */
 /* Does this page of 32-bit code hold an instruction that must not run directly? next: the bytes that follow on the
- * next page (at least 64), or NULL; cpuid: is CPUID one of them? */
-bool scan_sensitive(const uint8_t *page, const uint8_t *next, bool cpuid);
+ * next page (at least 64), or NULL; shows: DIRECT_SHOWS_*. */
+bool scan_sensitive(const uint8_t *page, const uint8_t *next, unsigned shows);
 
 /* --- runs.c --- */
 uint32_t live_word(const struct view *view, uint32_t page);

@@ -2,7 +2,9 @@
 /*
  * Looking through a page of user code before it may run directly.
  *
- * Direct execution has the host's descriptor tables under it: a selector that user code reads from a register
+ * What of this a world's direct execution shows, it says itself (world_direct_traits()).
+ *
+ * In the process world it has the host's descriptor tables under it: a selector that user code reads from a register
  * is ours, not the guest's, and one that it loads by itself may have another meaning or none. LSL and its
  * kin, SGDT, SIDT, SLDT, STR and SMSW look at the host's tables, and where the host can't trap CPUID, that
  * shows the host's processor (SDM vol. 3A 2.8, 5.10; the classic list of what makes this architecture hard to
@@ -28,16 +30,21 @@
 #define SPAN (LEAD + INSN_MAX + 1)
 
 /* The second byte of a sensitive instruction behind 0F. */
-static bool second_sensitive(uint8_t b, bool cpuid)
+static bool second_sensitive(uint8_t b, unsigned shows)
 {
     switch (b) {
-    case 0x00: case 0x01: case 0x02: case 0x03: /* SLDT STR VERR VERW; SGDT SIDT SMSW; LAR; LSL */
-    case 0x05: case 0x34:                       /* SYSCALL SYSENTER */
+    case 0x00: /* SLDT STR VERR VERW */
+        return shows & (DIRECT_SHOWS_SELECTORS | DIRECT_SHOWS_TABLES);
+    case 0x01: /* SGDT SIDT SMSW */
+        return shows & DIRECT_SHOWS_TABLES;
+    case 0x02: case 0x03:                       /* LAR; LSL */
     case 0xa0: case 0xa1: case 0xa8: case 0xa9: /* PUSH and POP of FS and GS */
     case 0xb2: case 0xb4: case 0xb5:            /* LSS LFS LGS */
-        return true;
+        return shows & DIRECT_SHOWS_SELECTORS;
+    case 0x05: case 0x34: /* SYSCALL SYSENTER */
+        return shows & DIRECT_SHOWS_SYSCALLS;
     case 0xa2:
-        return cpuid;
+        return shows & DIRECT_SHOWS_CPUID;
     default:
         return false;
     }
@@ -86,15 +93,19 @@ static bool candidate_real(const uint8_t *page, const uint8_t *next, unsigned i)
     return hits >= need;
 }
 
-bool scan_sensitive(const uint8_t *page, const uint8_t *next, bool cpuid)
+bool scan_sensitive(const uint8_t *page, const uint8_t *next, unsigned shows)
 {
+    const bool segments = shows & DIRECT_SHOWS_SELECTORS;
+
+    if (!shows)
+        return false;
     for (unsigned i = 0; i < PAGE_SIZE; i++) {
         uint8_t b = page[i];
         bool last = i == PAGE_SIZE - 1;
 
-        if (likely(b != 0x0f && (b & 0xfd) != 0x8c))
+        if (likely(b != 0x0f && !(segments && (b & 0xfd) == 0x8c)))
             continue;
-        if (b == 0x0f && !(last && !next) && !second_sensitive(last ? *next : page[i + 1], cpuid))
+        if (b == 0x0f && !(last && !next) && !second_sensitive(last ? *next : page[i + 1], shows))
             continue;
         if (candidate_real(page, next, i))
             return true;

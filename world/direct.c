@@ -14,6 +14,8 @@
  * promoted.  When direct runs turn out short on average, it is demoted again.
  * The score is kept per address space (CR3).
  *
+ * Where a trap costs no more than a callout, "auto" is "direct".
+ *
  * Where the host can't trap CPUID, "auto" runs code directly only with the host model: the
  * pages with CPUID are looked for (shadowmmu/scan.c), but a program that slips through would use AVX
  * registers, which a kernel on the btvmm32 model does not save. "direct" trusts the search.
@@ -52,6 +54,7 @@ struct direct {
     uint64_t user_traps;     /* traps by user code ever; tells whether a tick interrupted pure computing */
     uint64_t traps_at_tick;
     uint32_t mode;           /* enum user_exec */
+    struct direct_traits traits;
     bool real_cpuid;         /* CPUID in direct code can't be trapped */
     uint64_t xcr0_offered;   /* what the model lets XCR0 be, 0: it has no XSAVE */
     bool prefill;            /* a true page fault was delivered at this address, by this instruction */
@@ -69,11 +72,14 @@ void direct_init(struct vm *vm)
     d->short_cycles = hz / 1000000 * SHORT_RUN_US;
     if (!world_direct_views(vm) || !vm->cross->config.host_has_nx)
         d->mode = USER_EXEC_TRANSLATE;
-    d->real_cpuid = !vm->cross->config.host_cpuid_faulting;
+    d->traits = world_direct_traits(vm);
+    d->real_cpuid = d->traits.shows & DIRECT_SHOWS_CPUID;
     d->xcr0_offered = cpuid_xcr0_mask(vm->vcpu);
-    if (d->mode == USER_EXEC_AUTO && d->real_cpuid && !d->xcr0_offered)
+    if (d->mode == USER_EXEC_AUTO && d->real_cpuid && !d->xcr0_offered && !d->traits.own_xcr0)
         d->mode = USER_EXEC_TRANSLATE;
-    mmu_scan_cpuid(vm, !vm->cross->config.host_cpuid_faulting);
+    if (d->mode == USER_EXEC_AUTO && d->traits.cheap)
+        d->mode = USER_EXEC_DIRECT;
+    mmu_scan_for(vm, d->traits.shows);
     bt_return_at_user(vm, d->mode == USER_EXEC_DIRECT ? ~0ull : 0);
     vm->direct = d;
 }
@@ -112,6 +118,8 @@ static bool vector_state_agrees(const struct vcpu *v)
 {
     const struct direct *d = v->vm->direct;
 
+    if (d->traits.own_xcr0)
+        return true;
     return v->cr4 & CR4_OSXSAVE ? v->xcr0 == d->xcr0_offered : !(d->real_cpuid && d->xcr0_offered);
 }
 

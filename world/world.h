@@ -66,6 +66,17 @@ void world_enter(struct vcpu *v, tca_t tca);
  * EXIT_ATTENTION or EXIT_ESCAPE.  FPU state as in world_enter().
  */
 void world_enter_direct(struct vcpu *v, unsigned view);
+/* What direct execution is like in this world. */
+#define DIRECT_SHOWS_SELECTORS BIT(0) /* of the host: in loads and stores of segment registers, LAR, LSL, VERR, VERW */
+#define DIRECT_SHOWS_TABLES BIT(1)    /* SGDT, SIDT, SLDT, STR, SMSW */
+#define DIRECT_SHOWS_SYSCALLS BIT(2)  /* SYSENTER and SYSCALL go to the host's kernel */
+#define DIRECT_SHOWS_CPUID BIT(3)
+struct direct_traits {
+    unsigned shows;
+    bool cheap;    /* a trap costs no more than a callout: user code had better run directly from the start */
+    bool own_xcr0; /* the guest's CR4.OSXSAVE and XCR0 hold: no vector register is there that its kernel does not save */
+};
+struct direct_traits world_direct_traits(struct vm *vm);
 bool world_direct_ok(struct vcpu *v); /* can these segments be entered directly? (if not: EXIT_NONE) */
 unsigned world_direct_views(struct vm *vm); /* how many user views exist, 0 = no direct execution here */
 

@@ -17,6 +17,8 @@
 #define LINEAR 0xc0800000u /* the kernel's mapping of 4 MiB around it */
 #define CODE_KERNEL (LINEAR + (CODE_GPN << PAGE_SHIFT) - 0x800000u)
 
+#define ALL_BUT_CPUID (DIRECT_SHOWS_SELECTORS | DIRECT_SHOWS_TABLES | DIRECT_SHOWS_SYSCALLS)
+
 static struct vm *vm;
 static struct vcpu *v;
 static struct fault f;
@@ -33,6 +35,7 @@ static void setup(void)
     vm = fake_vm_new(32u << 20);
     v = vm->vcpu;
     mmu_init(vm);
+    mmu_scan_for(vm, ALL_BUT_CPUID);
     v->cr0 = CR0_PE | CR0_PG | CR0_WP;
     v->cr4 = CR4_PSE | CR4_PGE;
     v->cr3 = DIR;
@@ -68,6 +71,7 @@ static enum fill_result fetch(gla_t gla)
 
 static uint8_t page[PAGE_SIZE], next[PAGE_SIZE];
 
+
 static bool sensitive_at(unsigned at, const char *bytes, unsigned n)
 {
     memset(page, 0x90, sizeof page);
@@ -75,7 +79,7 @@ static bool sensitive_at(unsigned at, const char *bytes, unsigned n)
     for (unsigned i = 0; i < n; i++)
         *(at + i < PAGE_SIZE ? &page[at + i] : &next[at + i - PAGE_SIZE]) = (uint8_t)bytes[i];
     /* An opcode behind a prefix that ends the page is found on the next. */
-    return scan_sensitive(page, next, false) || scan_sensitive(next, page, false);
+    return scan_sensitive(page, next, ALL_BUT_CPUID) || scan_sensitive(next, page, ALL_BUT_CPUID);
 }
 #define SENSITIVE(at, bytes) sensitive_at(at, bytes, sizeof(bytes) - 1)
 
@@ -99,7 +103,7 @@ Test(shadowmmu_exec, scan_finds_each_instruction)
             cr_assert(sensitive_at(places[k], insns[i].bytes, insns[i].n), "%u at %u", i, places[k]);
     memset(page, 0x90, sizeof page);
     memcpy(page + 500, "\x0f\xa2", 2);
-    cr_assert(scan_sensitive(page, next, true) && !scan_sensitive(page, next, false));
+    cr_assert(scan_sensitive(page, next, ALL_BUT_CPUID | DIRECT_SHOWS_CPUID) && !scan_sensitive(page, next, ALL_BUT_CPUID));
 }
 
 Test(shadowmmu_exec, scan_knows_where_instructions_begin)
@@ -117,15 +121,15 @@ Test(shadowmmu_exec, scan_knows_where_instructions_begin)
     memset(page, 0x90, sizeof page);
     page[4095] = 0x0f;
     next[0] = 0xa2;
-    cr_assert(!scan_sensitive(page, next, false) && scan_sensitive(page, NULL, false));
+    cr_assert(!scan_sensitive(page, next, ALL_BUT_CPUID) && scan_sensitive(page, NULL, ALL_BUT_CPUID));
     page[4094] = 0xb8;
     page[4095] = 0x90;
-    cr_assert(!scan_sensitive(page, NULL, false));
+    cr_assert(!scan_sensitive(page, NULL, ALL_BUT_CPUID));
     /* Behind data that does not decode. */
     memset(page, 0x90, sizeof page);
     memset(page + 900, 0xff, 64);
     memcpy(page + 1000, "\x8c\xe8", 2);
-    cr_assert(scan_sensitive(page, next, false));
+    cr_assert(scan_sensitive(page, next, ALL_BUT_CPUID));
 }
 
 /* --- admission --- */
@@ -283,4 +287,18 @@ Test(shadowmmu_exec, reset_forgets)
     cr_assert_eq(fetch(CODE), FILL_SENSITIVE);
     cr_assert(mmu_traced(vm, CODE_GPN + 1));
     check();
+}
+
+Test(shadowmmu_exec, scan_looks_for_what_the_world_shows)
+{
+    memset(page, 0x90, sizeof page);
+    memset(next, 0x90, sizeof next);
+    memcpy(page + 100, "\x8c\xe8", 2);
+    memcpy(page + 200, "\x0f\x05", 2);
+    cr_assert(!scan_sensitive(page, next, 0));
+    cr_assert(!scan_sensitive(page, next, DIRECT_SHOWS_TABLES | DIRECT_SHOWS_CPUID));
+    cr_assert(scan_sensitive(page, next, DIRECT_SHOWS_SYSCALLS));
+    cr_assert(scan_sensitive(page, next, DIRECT_SHOWS_SELECTORS));
+    memcpy(page + 300, "\x0f\x01\x04\x24", 4);
+    cr_assert(scan_sensitive(page, next, DIRECT_SHOWS_TABLES));
 }

@@ -20,6 +20,7 @@ static struct vm vm;
 static struct vcpu cpu;
 static unsigned entered;
 static bool cpuid_scanned;
+static struct direct_traits traits;
 
 void bug_at(const char *file, int line, const char *what)
 {
@@ -35,7 +36,7 @@ enum fill_result mmu_fill(struct vcpu *v, unsigned view, gla_t gla, unsigned acc
     return FILL_MAPPED;
 }
 void mmu_prefill(struct vcpu *v, unsigned view, gla_t gla) { (void)v, (void)view, (void)gla; }
-void mmu_scan_cpuid(struct vm *m, bool cpuid) { (void)m, cpuid_scanned = cpuid; }
+void mmu_scan_for(struct vm *m, unsigned shows) { (void)m, cpuid_scanned = shows & DIRECT_SHOWS_CPUID; }
 unsigned mmu_user_view(struct vcpu *v) { return (void)v, 1; }
 void vcpu_deliver_fault(struct vcpu *v, const struct fault *f) { (void)v, (void)f; }
 bool vcpu_soft_int(struct vcpu *v, uint8_t vec, uint32_t next, struct fault *f)
@@ -43,6 +44,7 @@ bool vcpu_soft_int(struct vcpu *v, uint8_t vec, uint32_t next, struct fault *f)
     return (void)v, (void)vec, (void)next, (void)f, true;
 }
 bool world_direct_ok(struct vcpu *v) { return (void)v, true; }
+struct direct_traits world_direct_traits(struct vm *m) { return (void)m, traits; }
 unsigned world_direct_views(struct vm *m) { return (void)m, 1; }
 void world_enter_direct(struct vcpu *v, unsigned view)
 {
@@ -76,7 +78,7 @@ static void start(const char *model, enum user_exec mode, bool faulting)
     vm.cross = calloc(1, sizeof *vm.cross);
     arena_init(&vm.arena, malloc(1 << 16), 1 << 16);
     vm.cross->config.user_exec = mode;
-    vm.cross->config.host_cpuid_faulting = faulting;
+    traits.shows = faulting ? 0 : DIRECT_SHOWS_CPUID;
     vm.cross->config.host_has_nx = 1;
     cpu.vm = &vm;
     cpu.cpuid = cpuid_model_find(model);
@@ -149,4 +151,17 @@ Test(world_direct, cpuid_not_trapped)
     cr_assert(!direct_wanted(&cpu));
     xcr0(0xe7);
     cr_assert(direct_wanted(&cpu));
+}
+
+/* A world in which traps are cheap and the guest's own XCR0 holds. */
+Test(world_direct, cheap_traps)
+{
+    traits.cheap = traits.own_xcr0 = true;
+    start("btvmm32", USER_EXEC_AUTO, false);
+    cr_assert(direct_wanted(&cpu));
+    start("host", USER_EXEC_AUTO, false);
+    xcr0(3);
+    cr_assert(direct_wanted(&cpu));
+    start("host", USER_EXEC_TRANSLATE, false);
+    cr_assert(!direct_wanted(&cpu));
 }

@@ -491,6 +491,15 @@ static void turn_pass(struct world *w, struct uview *u)
 
 unsigned world_direct_views(struct vm *vm) { return vm->world->uviews; }
 
+struct direct_traits world_direct_traits(struct vm *vm)
+{
+    unsigned cpuid = vm->cross->config.host_cpuid_faulting ? 0 : DIRECT_SHOWS_CPUID;
+
+    return (struct direct_traits){
+        .shows = DIRECT_SHOWS_SELECTORS | DIRECT_SHOWS_TABLES | DIRECT_SHOWS_SYSCALLS | cpuid,
+    };
+}
+
 void world_enter_direct(struct vcpu *v, unsigned view)
 {
     struct world *w = v->vm->world;

@@ -156,6 +156,15 @@ static void registers_take(struct world *w, struct vcpu *v)
     segments_take(w, v);
 }
 
+/* Not done: CPUID faulting, where the CPU has it. */
+struct direct_traits world_direct_traits(struct vm *vm)
+{
+    bool umip = vm->world->cross->vmm_cr4 & CR4_UMIP;
+
+    return (struct direct_traits){ .shows = DIRECT_SHOWS_CPUID | (umip ? 0 : DIRECT_SHOWS_TABLES), .cheap = true,
+                                   .own_xcr0 = true };
+}
+
 bool world_direct_ok(struct vcpu *v)
 {
     return ring0_direct_segments(v->vm->world, v);
@@ -174,6 +183,7 @@ void world_enter_direct(struct vcpu *v, unsigned view)
         }
         if (unlikely(w->flush))
             ring0_tlb_flush(w);
+        ring0_xcr0_follow(w, v);
         ring0_doors_shut(w);
         segments_load(w, v);
         ring0_enter(v, v->eip, v->seg[SEG_CS].sel, v->seg[SEG_SS].sel, guest_flags(v));

@@ -209,6 +209,7 @@ void world_enter(struct vcpu *v, tca_t tca)
         }
         if (unlikely(w->flush))
             ring0_tlb_flush(w);
+        ring0_xcr0_follow(w, v);
         segments_load(w, v);
         ring0_enter(v, tca, SEL_BT_CS, v->hsel[SEG_SS], guest_flags(v));
         if (likely(!vec_is_host(v->exit.vec)))

@@ -18,6 +18,7 @@ ring0_monitor_sources = \
     %reldir%/direct.c \
     %reldir%/enter.c \
     %reldir%/fence.c \
+    %reldir%/fpu.c \
     %reldir%/main.c \
     %reldir%/memory.c \
     %reldir%/ring0.h \

@@ -89,8 +89,6 @@ struct ring0_clock {
     bool alarm_changed; /* the module has not seen cross->alarm yet */
 };
 
-enum fpu_by { FPU_FXSAVE, FPU_XSAVE, FPU_XSAVEOPT };
-
 /* A descriptor table of the guest as it was last seen: shadowdesc.c. */
 #define SHADOW_ENTRIES (GDT_OURS / 8u)
 struct shadow_table {
@@ -132,7 +130,8 @@ struct world {
     struct ring0_clock clock;
 
     void *fpu; /* image of the guest's state while the host has the registers */
-    enum fpu_by fpu_by;
+    bool has_xsaveopt;
+    uint64_t xcr0, xcr0_host; /* now; the host's.  0: CR4.OSXSAVE is clear */
 };
 
 static inline struct world *ring0_world(void) { return (struct world *)MON_PRIVATE; }
@@ -173,7 +172,16 @@ static inline bool vec_is_host(unsigned vec)
 {
     return vec == VEC_NMI || vec == VEC_MC || (vec >= 32 && vec != VEC_CALLOUT);
 }
+
+/* fpu.c */
 void ring0_fpu_init(struct world *w);
+void ring0_fpu_save(struct world *w);
+void ring0_fpu_load(struct world *w);
+/* Before the guest runs: CR4.OSXSAVE and XCR0 as it has set them. */
+void ring0_xcr0_follow(struct world *w, const struct vcpu *v);
+/* Before the host runs (returns what it was), and after. */
+uint64_t ring0_xcr0_restore(struct world *w);
+void ring0_xcr0_take(struct world *w, uint64_t guest);
 
 /* enter.c */
 /* Run the guest until a trap, which v->exit, v->gpr, v->hflags and these two then tell of. */

@@ -2,9 +2,8 @@
 /*
  * Leaving for the host, and coming back.
  *
- * The monitor's half of a world switch is an ordinary call of the crosspage's to_host(), with the guest's FPU
- * state saved around it: the host uses the registers as it likes. (Saving eagerly costs less than one CR3
- * write; a lazy scheme would need a #NM for each switch after which the guest computes.)
+ * The monitor's half of a world switch is an ordinary call of the crosspage's to_host(), with all that the guest has in
+ * the CPU saved around it.
  *
  * An NMI may arrive at any instruction here and then switches worlds itself, nested on the same stack. So it
  * preserves what the interrupted one has put into the crosspage, and CR2.
@@ -12,50 +11,6 @@
 #include "world/ring0/ring0.h"
 
 #define MXCSR_DEFAULT 0x1f80u
-#define FCW_DEFAULT 0x037fu
-#define FXSAVE_SIZE 512u
-#define FXSAVE_MXCSR 24
-#define CPUID_XSAVEOPT BIT(0)
-
-static void cpuid_count(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
-{
-    __asm__ volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3]) : "0"(leaf), "2"(subleaf));
-}
-
-static void fpu_load(struct world *w)
-{
-    if (w->fpu_by == FPU_FXSAVE)
-        __asm__ volatile("fxrstor64 (%0)" : : "r"(w->fpu) : "memory");
-    else
-        __asm__ volatile("xrstor64 (%0)" : : "r"(w->fpu), "a"(-1), "d"(-1) : "memory");
-}
-
-static void fpu_save(struct world *w)
-{
-    if (w->fpu_by == FPU_XSAVEOPT)
-        __asm__ volatile("xsaveopt64 (%0)" : : "r"(w->fpu), "a"(-1), "d"(-1) : "memory");
-    else if (w->fpu_by == FPU_XSAVE)
-        __asm__ volatile("xsave64 (%0)" : : "r"(w->fpu), "a"(-1), "d"(-1) : "memory");
-    else
-        __asm__ volatile("fxsave64 (%0)" : : "r"(w->fpu) : "memory");
-}
-
-/* The guest starts with the state after INIT: an XSAVE image without components says so, an FXSAVE image by its words. */
-void ring0_fpu_init(struct world *w)
-{
-    uint32_t out[4] = { 0, FXSAVE_SIZE };
-
-    if (w->cross->vmm_cr4 & CR4_OSXSAVE) {
-        cpuid_count(0xd, 1, out);
-        w->fpu_by = out[0] & CPUID_XSAVEOPT ? FPU_XSAVEOPT : FPU_XSAVE;
-        cpuid_count(0xd, 0, out);
-    }
-    w->fpu = arena_alloc(&w->vm->arena, out[1], 64);
-    put16(w->fpu, FCW_DEFAULT);
-    put32((uint8_t *)w->fpu + FXSAVE_MXCSR, MXCSR_DEFAULT);
-    fpu_load(w);
-}
-
 /* The alarm may be what has fired; the run loop sets the next one. */
 static void take_event(struct world *w)
 {
@@ -83,16 +38,18 @@ static void to_host(struct world *w)
 void ring0_switch(struct world *w, enum btmon_op op, uint32_t code, uint64_t arg)
 {
     struct btmon_cross_abi *c = w->cross;
-    uint64_t cr2 = read_cr2();
+    uint64_t cr2 = read_cr2(), xcr0;
 
-    fpu_save(w);
+    ring0_fpu_save(w);
+    xcr0 = ring0_xcr0_restore(w);
     ring0_doors_open(w);
     w->clock.alarm_changed = false;
     c->op = op;
     c->code = code;
     c->arg = arg;
     to_host(w);
-    fpu_load(w);
+    ring0_xcr0_take(w, xcr0);
+    ring0_fpu_load(w);
     write_cr2(cr2);
     take_event(w);
 }
