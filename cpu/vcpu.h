@@ -112,7 +112,6 @@ struct vcpu {
     uint64_t tsc_offset;     /* guest TSC = host TSC + offset */
     uint32_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat, apic_base, misc_enable;
-    uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
     uint64_t spec_ctrl;
     uint64_t xcr0;
     struct xstate xstate;

@@ -13,7 +13,6 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <linux/seccomp.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -46,12 +45,6 @@ bool probe_invariant_tsc(void)
 bool probe_cpuid_faulting(void)
 {
     return syscall(SYS_arch_prctl, ARCH_SET_CPUID, 1) == 0;
-}
-
-bool probe_two_cpus(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) >= 2;
 }
 
 /*

@@ -14,7 +14,6 @@ bool probe_host(const char **why);
 /* Facts that go into struct cross_config. */
 bool probe_nx(void);
 bool probe_cpuid_faulting(void);
-bool probe_two_cpus(void);
 bool probe_invariant_tsc(void);
 
 #endif

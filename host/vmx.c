@@ -63,7 +63,6 @@ static bool make_cross(struct vmx *v)
     x->config.user_exec = (uint32_t)o->user_exec; /* ORDER user-exec */
     x->config.host_has_nx = probe_nx();
     x->config.host_cpuid_faulting = probe_cpuid_faulting();
-    x->config.host_two_cpus = probe_two_cpus();
     snprintf(x->config.cpu_model, sizeof x->config.cpu_model, "%s",
              o->cpu == CPU_MODEL_HOST ? "host" : "btvmm32");
     if (o->user_exec == USER_EXEC_DIRECT && o->cpu != CPU_MODEL_HOST && !x->config.host_cpuid_faulting)

@@ -57,7 +57,7 @@ struct cross_config {
     uint64_t wallclock_ns;    /* UTC at guest time 0 */
     uint64_t tsc_hz;          /* host TSC frequency, 0 = unknown */
     uint32_t user_exec;       /* enum user_exec */
-    uint32_t host_has_nx, host_cpuid_faulting, host_two_cpus;
+    uint32_t host_has_nx, host_cpuid_faulting;
     char cpu_model[16];
     struct boot_state boot;
     struct bt_options bt;

@@ -18,28 +18,22 @@ uint64_t io_rdtsc(void)
 }
 
 /*
- * What a port access may have changed: only the interrupt line (the 8259s), which is looked at here at once; nothing
- * (POST codes, PIT reads); or timers and machine events, for which the run loop takes a turn.
+ * What a port access may have changed: the interrupt line and when a timer next raises it (the 8259s, the 8254), which
+ * is looked at here at once; nothing (POST codes, reads of the 8254); or more, for which the run loop takes a turn.
  */
 static void note_access(struct vcpu *v, uint16_t port, bool write)
 {
     struct vm *vm = v->vm;
-    uint64_t now, when;
 
     switch (port) {
-    case 0x21: case 0xa1:
-        /* A timer whose input was masked had no alarm. */
-        now = world_now(vm);
-        when = write ? board_deadline(vm->board, now) : UINT64_MAX;
-        if (when != UINT64_MAX)
-            world_set_alarm(vm, when);
-        /* fall through */
-    case 0x20: case 0xa0: case 0x4d0: case 0x4d1:
+    case 0x20: case 0x21: case 0xa0: case 0xa1: case 0x4d0: case 0x4d1: case 0x40: case 0x41: case 0x42: case 0x43:
         bt_set_irq_pending(vm, board_intr(vm->board));
+        if (write)
+            run_arm(vm);
         break;
     case 0x80:
         break;
-    case 0x40: case 0x41: case 0x42: case 0x43: case 0x61: case 0x70:
+    case 0x61: case 0x70:
         v->attention |= write;
         break;
     default:

@@ -120,16 +120,17 @@ static void take_host_requests(struct vm *vm)
 
 static void take_events(struct vm *vm)
 {
-    uint64_t now;
-
     vm->vcpu->attention = 0;
-    now = world_now(vm);
     console_rx(vm);
-    board_advance(vm->board, now);
+    board_advance(vm->board, world_now(vm));
     take_board_event(vm);
     take_host_requests(vm);
-    if (!vm->vcpu->halted)
-        world_set_alarm(vm, board_deadline(vm->board, now));
+}
+
+/* The rule: whenever the guest runs, the alarm stands at the time when a device next wants to raise its line. */
+void run_arm(struct vm *vm)
+{
+    world_set_alarm(vm, board_deadline(vm->board));
 }
 
 /* Deliver what the guest can take now. True: the vCPU has moved to a handler. */
@@ -160,16 +161,11 @@ static void take_halt(struct vm *vm)
         return;
     }
     vm->stats->halts++;
-    /* Sleep ends by its own time-out; an alarm besides would cost a signal. */
-    world_set_alarm(vm, UINT64_MAX);
     while (!vm->stop && !board_intr(vm->board) && !v->nmi_pending) {
-        uint64_t deadline = board_deadline(vm->board, world_now(vm));
-
-        world_idle(vm, deadline);
+        world_idle(vm, board_deadline(vm->board));
         take_events(vm);
     }
     v->shadow = 0;
-    world_set_alarm(vm, board_deadline(vm->board, world_now(vm)));
 }
 
 /* ------------------------------------------------------ execution manager */
@@ -234,20 +230,18 @@ static void run_until_stop(struct vm *vm)
     struct vcpu *v = vm->vcpu;
 
     while (!vm->stop) {
-        bool was_halted = v->halted;
-
         world_breathe(vm);
         if (v->attention)
             take_events(vm);
         take_interrupts(vm);
         if (vm->stop)
             break;
-        if (was_halted && !v->halted) /* perhaps before it slept, and then no alarm is set */
-            world_set_alarm(vm, board_deadline(vm->board, world_now(vm)));
-        if (v->halted)
+        if (v->halted) {
             take_halt(vm);
-        else
+        } else {
+            run_arm(vm);
             run_guest(v);
+        }
     }
 }
 

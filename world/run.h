@@ -7,6 +7,9 @@
 
 #include "base/vm.h"
 
+/* Set the alarm anew: a device's next deadline may have moved. */
+void run_arm(struct vm *vm);
+
 void console_tx(void *opaque, uint8_t byte);
 void console_rx(struct vm *vm);
 

@@ -117,11 +117,10 @@ void board_advance(struct board *b, uint64_t now)
     ns16550_advance(&b->uart, now);
 }
 
-uint64_t board_deadline(const struct board *b, uint64_t now)
+uint64_t board_deadline(const struct board *b)
 {
     uint64_t when = UINT64_MAX;
 
-    (void)now;
     if (!i8259_masked(&b->pic, 0))
         when = i8254_deadline(&b->pit);
     if (!i8259_masked(&b->pic, 8))

@@ -97,7 +97,7 @@ Test(devices_board, every_port_takes_every_size)
             cr_assert(size == 4 || value >> size * 8 == 0);
             board_out(b, now, (uint16_t)port, 0xdeadbeef * port, size);
             now += 1000;
-            board_deadline(b, now);
+            board_deadline(b);
             board_take_event(b, &code);
         }
 }
@@ -141,10 +141,10 @@ Test(devices_board, timer_interrupts_and_sleep)
 {
     pic_setup();
     pit_setup(4772, 0x34);
-    cr_assert_eq(board_deadline(b, now), UINT64_MAX, "masked: nobody can see it");
+    cr_assert_eq(board_deadline(b), UINT64_MAX, "masked: nobody can see it");
     unmask(0);
     for (unsigned k = 1; k <= 2500; k++) {
-        uint64_t when = board_deadline(b, now);
+        uint64_t when = board_deadline(b);
 
         cr_assert_gt(when, now);
         now = when - 1;
@@ -159,7 +159,7 @@ Test(devices_board, timer_interrupts_and_sleep)
     }
     cr_assert_lt(now, 2500 * 4772 * 1000000000ull / HZ + 4000);
     mask(0);
-    cr_assert_eq(board_deadline(b, now), UINT64_MAX);
+    cr_assert_eq(board_deadline(b), UINT64_MAX);
     now += 10 * MS;
     outb(0x20, 0x0a);
     cr_assert_eq(inb(0x20) & 1, 1, "IRR is up to date when read");
@@ -232,9 +232,9 @@ Test(devices_board, rtc_through_the_cascade)
     pic_setup();
     outb(0x70, 0x0b);
     outb(0x71, 0x42); /* periodic, 1024 Hz */
-    cr_assert_eq(board_deadline(b, now), UINT64_MAX);
+    cr_assert_eq(board_deadline(b), UINT64_MAX);
     unmask(8);
-    cr_assert_eq(board_deadline(b, now), 976563);
+    cr_assert_eq(board_deadline(b), 976563);
     now = 976563;
     board_advance(b, now);
     cr_assert_eq(board_inta(b), 0x38);
@@ -242,9 +242,9 @@ Test(devices_board, rtc_through_the_cascade)
     cr_assert_eq(inb(0x71) & 0xc0, 0xc0);
     outb(0xa0, 0x20);
     outb(0x20, 0x20);
-    cr_assert_eq(board_deadline(b, now), 1953125);
+    cr_assert_eq(board_deadline(b), 1953125);
     mask(2);
-    cr_assert_eq(board_deadline(b, now), UINT64_MAX);
+    cr_assert_eq(board_deadline(b), UINT64_MAX);
 }
 
 Test(devices_board, serial)
@@ -262,11 +262,11 @@ Test(devices_board, serial)
         cr_assert_eq(inb(0x3f8), "0123456789abcdef"[i]);
     cr_assert_eq(board_serial_rx(b, now, (const uint8_t *)"x", 1), 1);
     cr_assert(!board_intr(b), "below the trigger");
-    cr_assert_eq(board_deadline(b, now), 4 * 10 * 1000000000ull / 9600, "time-out at 9600 baud");
+    cr_assert_eq(board_deadline(b), 4 * 10 * 1000000000ull / 9600, "time-out at 9600 baud");
     mask(4);
-    cr_assert_eq(board_deadline(b, now), UINT64_MAX);
+    cr_assert_eq(board_deadline(b), UINT64_MAX);
     unmask(4);
-    now = board_deadline(b, now);
+    now = board_deadline(b);
     board_advance(b, now);
     cr_assert_eq(board_inta(b), 0x34);
     board_out(b, now, 0x3f8, 'A', 1);

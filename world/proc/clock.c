@@ -6,11 +6,13 @@
  * tenth of that, so between anchors (50 ms) time is the anchor plus scaled TSC cycles.  Each anchor takes the
  * system call's word, so that nothing drifts, and corrects the scale; the result never goes back.
  *
- * The alarm is one POSIX timer that raises SIGALRM.  Sleeping is a futex wait on cross->wake.  The VMX bumps
- * that word before it signals, and wake_seen remembers the last value that a sleep returned for: a kick that
- * comes between the caller's last look and the wait makes the wait return at once.
+ * The alarm is one POSIX timer that raises SIGALRM.  Sleeping is waiting for signals, the alarm's among them: a
+ * guest that sleeps to its next tick has just had it set, and so pays for no second timer.  The wait takes the
+ * signal itself, no handler runs. One that comes between the last look at v->attention and the wait does run a
+ * handler, which then makes the wait return at once, as it does for the entry to the guest (enter.c).
  */
 #include "world/proc/kview.h"
+#include "world/proc/sigframe.h"
 
 #include "base/assert.h"
 
@@ -104,12 +106,12 @@ void world_set_alarm(struct vm *vm, uint64_t when)
     struct world *w = vm->world;
     struct sys_itimerspec spec = { { 0, 0 }, { 0, 0 } };
 
+    if (when == w->clock.alarm)
+        return;
     if (when != UINT64_MAX && when <= world_now(vm)) {
         vm->vcpu->attention = 1;
         return;
     }
-    if (when == w->clock.alarm)
-        return;
     if (when != UINT64_MAX)
         timespec_set(&spec.value, w->clock.start_ns + when);
     w->clock.alarm = when; /* before the timer can fire: its handler resets it */
@@ -118,19 +120,44 @@ void world_set_alarm(struct vm *vm, uint64_t when)
         BUG("timer_settime failed");
 }
 
+/* Wait for one of *signals and take it: its number, or 0 if there was no need to wait. */
+__attribute__((naked)) static long signal_wait(const struct vcpu *v __attribute__((unused)),
+                                               const uint64_t *signals __attribute__((unused)))
+{
+    __asm__(".globl proc_sleep_crit\n"
+            ".hidden proc_sleep_crit\n"
+            "proc_sleep_crit:\n\t"
+            "cmpl $0, %c[att](%%rdi)\n\t"
+            "jne proc_sleep_abort\n\t"
+            "mov %%rsi, %%rdi\n\t"
+            "xor %%esi, %%esi\n\t"
+            "xor %%edx, %%edx\n\t"
+            "mov $8, %%r10d\n\t"
+            "mov $%c[nr], %%eax\n\t"
+            "syscall\n"
+            ".globl proc_sleep_crit_end\n"
+            ".hidden proc_sleep_crit_end\n"
+            "proc_sleep_crit_end:\n\t"
+            "ret\n"
+            ".globl proc_sleep_abort\n"
+            ".hidden proc_sleep_abort\n"
+            "proc_sleep_abort:\n\t"
+            "xor %%eax, %%eax\n\t"
+            "ret"
+            :
+            : [att] "i"(offsetof(struct vcpu, attention)), [nr] "i"(SYS_NR_rt_sigtimedwait));
+}
+
 void world_idle(struct vm *vm, uint64_t until)
 {
-    struct world *w = vm->world;
+    static const uint64_t signals = BIT64(SIG_ALRM - 1) | BIT64(SIG_USR1 - 1) | BIT64(SIG_CHLD - 1);
     uint64_t begin = rdtsc();
-    struct sys_timespec t;
+    long sig;
 
-    if (!vm->vcpu->attention && w->cross->wake == w->wake_seen) {
-        if (until > INT64_MAX / 2)
-            until = INT64_MAX / 2;
-        timespec_set(&t, w->clock.start_ns + until);
-        sys_futex_wait(&w->cross->wake, w->wake_seen, &t);
-    }
-    w->wake_seen = w->cross->wake;
+    world_set_alarm(vm, until);
+    sig = signal_wait(vm->vcpu, &signals);
+    if (sig > 0)
+        proc_event(vm->world, (int)sig);
     vm->stats->cycles_idle += rdtsc() - begin;
 }
 

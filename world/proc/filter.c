@@ -102,9 +102,9 @@ static void put_allowed(struct sock_filter *code, unsigned *n, const uint32_t *n
 int sandbox_filter_kernel(const int *pids, unsigned npids)
 {
     static const uint32_t free_nrs[] = { SYS_futex,           SYS_mmap,          SYS_munmap,
-                                         SYS_mprotect,        SYS_timer_settime, SYS_clock_gettime,
-                                         SYS_modify_ldt,      SYS_madvise,       SYS_rt_sigreturn,
-                                         SYS_restart_syscall, SYS_exit_group };
+                                         SYS_mprotect,        SYS_timer_settime, SYS_rt_sigtimedwait,
+                                         SYS_clock_gettime,   SYS_modify_ldt,    SYS_madvise,
+                                         SYS_rt_sigreturn,    SYS_restart_syscall, SYS_exit_group };
     struct sock_filter code[64];
     unsigned n = 0;
 

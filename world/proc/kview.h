@@ -49,7 +49,6 @@ struct world {
     uint8_t *win_rw; /* the whole window, writable */
     gla_t min_gla;
     uint16_t cs64; /* the host's 64-bit code selector */
-    uint32_t wake_seen;
 
     /* What the segment registers hold; `reload` forces them to be loaded again. */
     uint32_t fs_base;
@@ -114,11 +113,15 @@ void proc_stub_init(uint8_t *page);
 long proc_ldt_init(struct world *w);
 
 /* clock.c */
+extern const char proc_sleep_crit[], proc_sleep_crit_end[],
+    proc_sleep_abort[] __attribute__((visibility("hidden")));
 void proc_clock_init(struct world *w);
 
 /* signal.c: handlers for sigaction(SA_SIGINFO | SA_ONSTACK | SA_NODEFER). */
 void proc_signal_sync(int sig, void *info, void *context);
 void proc_signal_async(int sig, void *info, void *context);
+/* What an asynchronous signal says, whoever took it. */
+void proc_event(struct world *w, int sig);
 
 /* main.c: the end of the kernel view; does not return. */
 __attribute__((noreturn)) void proc_main(struct world *w);

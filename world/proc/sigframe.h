@@ -2,13 +2,13 @@
  * The kernel's signal frame on x86-64, as the handlers see it (the ABI of
  * arch/x86/include/uapi/asm/sigcontext.h).
  *
- * World: monitor, proc world.  Layout only; written by the host kernel.  The handlers read it, and change it
+ * World: monitor, proc world.  Layout and what is read from it; written by the host kernel.  The handlers read it, and change it
  * only to redirect a sigreturn.
  */
 #ifndef WORLD_PROC_SIGFRAME_H
 #define WORLD_PROC_SIGFRAME_H
 
-#include "base/types.h"
+#include "cpu/vcpu.h"
 
 struct sig_context {
     uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
@@ -60,6 +60,20 @@ enum {
 
 /* A selector with the table bit set comes from the LDT: guest code runs. */
 static inline bool sig_from_guest(const struct sig_context *mc) { return mc->cs & 4; }
+
+/* The guest's registers. */
+static inline void sig_gpr_take(struct vcpu *v, const struct sig_context *mc)
+{
+    v->gpr[REG_EAX] = (uint32_t)mc->ax;
+    v->gpr[REG_ECX] = (uint32_t)mc->cx;
+    v->gpr[REG_EDX] = (uint32_t)mc->dx;
+    v->gpr[REG_EBX] = (uint32_t)mc->bx;
+    v->gpr[REG_ESP] = (uint32_t)mc->sp;
+    v->gpr[REG_EBP] = (uint32_t)mc->bp;
+    v->gpr[REG_ESI] = (uint32_t)mc->si;
+    v->gpr[REG_EDI] = (uint32_t)mc->di;
+    v->hflags = (uint32_t)mc->flags & ~(uint32_t)EFLAGS_RF;
+}
 
 /* The XRSTOR mask for the frame's FPU state. */
 static inline uint64_t sig_xfeatures(const struct sig_context *mc)

@@ -11,7 +11,7 @@
  *
  * SIGALRM (the alarm), SIGUSR1 (the VMX's kick) and SIGCHLD (a user view died) are asynchronous.  In guest
  * code they end the run; in the monitor they set v->attention, which the entry code tests; between that test
- * and the guest's first instruction they send the entry code back.
+ * and the guest's first instruction (or the system call that sleeps) they send the entry code back.
  *
  * A fault in the monitor is our own bug: it ends the VM with a dump.
  */
@@ -21,19 +21,6 @@
 
 #include "base/assert.h"
 #include "base/fmt.h"
-
-static void gpr_save(struct vcpu *v, const struct sig_context *mc)
-{
-    v->gpr[REG_EAX] = (uint32_t)mc->ax;
-    v->gpr[REG_ECX] = (uint32_t)mc->cx;
-    v->gpr[REG_EDX] = (uint32_t)mc->dx;
-    v->gpr[REG_EBX] = (uint32_t)mc->bx;
-    v->gpr[REG_ESP] = (uint32_t)mc->sp;
-    v->gpr[REG_EBP] = (uint32_t)mc->bp;
-    v->gpr[REG_ESI] = (uint32_t)mc->si;
-    v->gpr[REG_EDI] = (uint32_t)mc->di;
-    v->hflags = (uint32_t)mc->flags & ~(uint32_t)EFLAGS_RF;
-}
 
 __attribute__((noreturn)) static void leave(struct vcpu *v, const struct sig_context *mc)
 {
@@ -87,7 +74,7 @@ void proc_signal_sync(int sig, void *info_, void *context)
         mc->ip = (uint64_t)proc_xrstor_refused;
         return;
     }
-    gpr_save(v, mc);
+    sig_gpr_take(v, mc);
     v->exit.kind = EXIT_FAULT;
     v->exit.tca = (uint32_t)mc->ip;
     v->exit.vec = (uint32_t)mc->trapno;
@@ -105,13 +92,8 @@ void proc_signal_sync(int sig, void *info_, void *context)
     leave(v, mc);
 }
 
-void proc_signal_async(int sig, void *info, void *context)
+void proc_event(struct world *w, int sig)
 {
-    struct world *w = world_of_stack();
-    struct sig_context *mc = &((struct sig_ucontext *)context)->mc;
-    struct vcpu *v = w->entered;
-
-    (void)info;
     if (sig == SIG_ALRM)
         w->clock.alarm = UINT64_MAX;
     if (w->uviews && sig == SIG_CHLD)
@@ -120,15 +102,26 @@ void proc_signal_async(int sig, void *info, void *context)
         uview_kick(w);
     if (w->vm->vcpu)
         w->vm->vcpu->attention = 1;
-    if (!v)
-        return;
-    v->attention = 1;
-    if (sig_from_guest(mc)) {
-        gpr_save(v, mc);
+}
+
+static bool between(uint64_t ip, const char *from, const char *to) { return ip >= (uint64_t)from && ip < (uint64_t)to; }
+
+void proc_signal_async(int sig, void *info, void *context)
+{
+    struct world *w = world_of_stack();
+    struct sig_context *mc = &((struct sig_ucontext *)context)->mc;
+    struct vcpu *v = w->entered;
+
+    (void)info;
+    proc_event(w, sig);
+    if (v && sig_from_guest(mc)) {
+        sig_gpr_take(v, mc);
         v->exit.kind = EXIT_ATTENTION;
         v->exit.tca = (uint32_t)mc->ip;
         leave(v, mc);
     }
-    if (mc->ip >= (uint64_t)proc_enter_crit && mc->ip < (uint64_t)proc_enter_crit_end)
+    if (between(mc->ip, proc_enter_crit, proc_enter_crit_end))
         mc->ip = (uint64_t)proc_enter_abort;
+    else if (between(mc->ip, proc_sleep_crit, proc_sleep_crit_end))
+        mc->ip = (uint64_t)proc_sleep_abort;
 }

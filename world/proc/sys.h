@@ -14,6 +14,7 @@ enum {
     SYS_NR_mprotect = 10,
     SYS_NR_munmap = 11,
     SYS_NR_rt_sigreturn = 15,
+    SYS_NR_rt_sigtimedwait = 128,
     SYS_NR_madvise = 28,
     SYS_NR_modify_ldt = 154,
     SYS_NR_arch_prctl = 158,

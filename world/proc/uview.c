@@ -33,6 +33,7 @@
 #define ORDER_TIMEOUT_S 2
 #define KICK_TIMEOUT_S 4
 #define ARCH_I386 0x40000003u /* AUDIT_ARCH_I386 */
+#define HOST_CS32 0x23        /* Linux: where 32-bit system calls return to */
 #define DESC_BIG BIT(0)       /* user_desc flags: seg_32bit, read_exec_only, limit_in_pages, useable */
 #define DESC_RDONLY BIT(3)
 #define DESC_PAGES BIT(4)
@@ -332,18 +333,10 @@ static void frame_fill(struct vcpu *v, struct uview *u, struct sig_ucontext *uc,
                      : "memory");
 }
 
-static void gpr_take(struct vcpu *v, const struct sig_context *mc)
+static void state_take(struct vcpu *v, const struct sig_context *mc)
 {
-    v->gpr[REG_EAX] = (uint32_t)mc->ax;
-    v->gpr[REG_ECX] = (uint32_t)mc->cx;
-    v->gpr[REG_EDX] = (uint32_t)mc->dx;
-    v->gpr[REG_EBX] = (uint32_t)mc->bx;
-    v->gpr[REG_ESP] = (uint32_t)mc->sp;
-    v->gpr[REG_EBP] = (uint32_t)mc->bp;
-    v->gpr[REG_ESI] = (uint32_t)mc->si;
-    v->gpr[REG_EDI] = (uint32_t)mc->di;
+    sig_gpr_take(v, mc);
     v->eip = (uint32_t)mc->ip;
-    v->hflags = (uint32_t)mc->flags & ~(uint32_t)EFLAGS_RF;
     v->eflags = (v->eflags & ~(uint32_t)EFLAGS_USER) | ((uint32_t)mc->flags & EFLAGS_USER);
 }
 
@@ -426,7 +419,7 @@ static void frame_take(struct vcpu *v, struct uview *u)
         return;
     }
     memcpy(&mc, &uc->mc, sizeof mc);
-    gpr_take(v, &mc);
+    state_take(v, &mc);
     mask = frame_xfeatures(fpstate);
     if (!proc_xrstor_checked(fpstate, (uint32_t)mask, (uint32_t)(mask >> 32))) {
         escaped(v, "FPU state");
@@ -434,7 +427,7 @@ static void frame_take(struct vcpu *v, struct uview *u)
     }
     v->exit = (struct exit){ EXIT_FAULT, 0, v->eip, (uint32_t)mc.trapno, (uint32_t)mc.err, (uint32_t)mc.cr2 };
     if (mc.cs != ULDT_CS || mc.ip >> 32)
-        escaped(v, u->x->sig == SIG_SYS ? "SYSENTER or SYSCALL" : "code segment");
+        escaped(v, u->x->sig == SIG_SYS && mc.cs == HOST_CS32 ? "SYSENTER or SYSCALL" : "code segment");
     else if (u->x->ack != u->ack)
         escaped(v, "orders");
     else
