@@ -14,7 +14,7 @@
 #define GATE_INT64 0x8eu
 #define GATE_DPL3 0x60u
 #define DESC_CODE64 0x00209b0000000000ull
-#define DESC_CODE32_X 0x00cf990000ffffull /* execute-only, accessed, DPL 0 */
+#define DESC_CODE32_X 0x00cf99000000ffffull /* execute-only, accessed, DPL 0 */
 #define DESC_DPL(n) ((uint64_t)(n) << 45)
 #define DESC_DATA_A 0x0000910000000000ull /* present, S, data, accessed */
 #define DESC_W BIT64(41)
