@@ -3,16 +3,16 @@
 #
 # fetch-ring0.sh [--offline] OUTDIR
 #
-# Fetches what `configure --enable-ring0` and its tests need beyond the packages
+# Fetches what `configure --enable-ring0=OUTDIR` and its tests need beyond the packages
 # of ./bootstrap, into OUTDIR; nothing is installed:
 #
 #   the headers of Debian's current amd64 kernel, to build the module against
 #   that kernel itself, and busybox, to boot under QEMU
 #   the source of Zydis, to be linked into the monitor image
 #
-# OUTDIR/paths then holds shell assignments (headers, zydis, vmlinuz, busybox), and
-# the last lines printed are the options to give to configure.  Whatever is already
-# there is kept, so a second run takes no network; delete OUTDIR to begin afresh.
+# OUTDIR/paths then holds shell assignments (headers, zydis, vmlinuz, busybox).
+# Whatever is already there is kept, so a second run takes no network; delete OUTDIR
+# to begin afresh.
 
 set -eu
 LC_ALL=C
@@ -99,5 +99,5 @@ cat "$out/done-headers" "$out/done-zydis" >"$out/paths"
 for f in "$headers/Makefile" "$vmlinuz" "$busybox" "$zydis/src/Decoder.c"; do
     [ -f "$f" ] || die "$f is missing; delete $out and try again"
 done
-say "configure with:"
-echo "--enable-ring0 --with-linux-headers=$headers --with-zydis-source=$zydis"
+say "configure with --enable-ring0=$out"
+echo "   which is --with-linux-headers=$headers --with-zydis-source=$zydis"

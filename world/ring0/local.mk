@@ -73,6 +73,71 @@ CLEANFILES += %reldir%/monitor.elf %reldir%/monitor.bin
 %reldir%/monitor.bin: %reldir%/monitor.elf
 	$(AM_V_GEN)$(OBJCOPY) -O binary $< $@
 
+# The module, built by the kernel's own build system.  And one for tests/ring0, with a monitor that tests the module
+# itself, in which the switch can be single-stepped.  Kernel makefiles want none of our flags, so they don't get
+# this make's variables.
+kmod_sources = \
+    %reldir%/kmod/Kbuild \
+    %reldir%/kmod/Makefile \
+    %reldir%/kmod/aspace.c \
+    %reldir%/kmod/aspace.h \
+    %reldir%/kmod/crosspage.S \
+    %reldir%/kmod/crosspage.h \
+    %reldir%/kmod/image.S \
+    %reldir%/kmod/main.c \
+    %reldir%/kmod/memory.c \
+    %reldir%/kmod/memory.h \
+    %reldir%/kmod/offsets.c \
+    %reldir%/kmod/raw.h \
+    %reldir%/kmod/reraise.S \
+    %reldir%/kmod/run.c \
+    %reldir%/kmod/switch.c \
+    %reldir%/kmod/switch.h \
+    %reldir%/kmod/vm.c \
+    %reldir%/kmod/vm.h
+
+kmod_selftest_sources = \
+    %reldir%/kmod/selftest/Makefile \
+    %reldir%/kmod/selftest/boot.S \
+    %reldir%/kmod/selftest/monitor.c \
+    %reldir%/kmod/selftest/monitor.lds \
+    %reldir%/kmod/selftest/selftest.h \
+    %reldir%/kmod/selftest/test.c
+
+EXTRA_DIST += $(kmod_sources) $(kmod_selftest_sources) %reldir%/kmod/60-btmon.rules %reldir%/kmod/dkms.conf
+CLEANFILES += %reldir%/btmon.ko %reldir%/btmon_selftest.ko %reldir%/dkms.conf
+
+kmod_make = env -u MAKEFLAGS -u MFLAGS -u MAKEOVERRIDES -u MAKELEVEL $(MAKE) -s
+kmod_build = $(kmod_make) -f '$(abs_top_srcdir)/%reldir%/kmod/Makefile' LINUX_HEADERS='$(LINUX_HEADERS)'
+
+%reldir%/btmon.ko: $(kmod_sources) %reldir%/abi.h %reldir%/monitor.bin
+	$(AM_V_GEN)rm -rf %reldir%/btmon && \
+	    $(kmod_build) MONITOR_IMAGE='$(abs_builddir)/%reldir%/monitor.bin' OUT='$(abs_builddir)/%reldir%/btmon'
+	@cp %reldir%/btmon/btmon.ko $@
+
+%reldir%/selftest/selftest.bin: $(kmod_selftest_sources) %reldir%/abi.h
+	$(AM_V_GEN)$(kmod_make) -f '$(abs_top_srcdir)/%reldir%/kmod/selftest/Makefile' CC='$(CC)' OBJCOPY='$(OBJCOPY)' OUT=%reldir%/selftest
+
+%reldir%/btmon_selftest.ko: $(kmod_sources) %reldir%/abi.h %reldir%/selftest/selftest.bin
+	$(AM_V_GEN)rm -rf %reldir%/btmon_selftest && \
+	    $(kmod_build) MONITOR_IMAGE='$(abs_builddir)/%reldir%/selftest/selftest.bin' \
+	    OUT='$(abs_builddir)/%reldir%/btmon_selftest' SELFTEST=1
+	@cp %reldir%/btmon_selftest/btmon_selftest.ko $@
+
+clean-local-btmon:
+	rm -rf %reldir%/btmon %reldir%/btmon_selftest %reldir%/selftest
+.PHONY: clean-local-btmon
+
+# Installed: the sources for DKMS (dkms add DIR), and who may use the device.
+%reldir%/dkms.conf: %reldir%/kmod/dkms.conf
+	$(AM_V_GEN)$(SED) 's/@VERSION@/$(VERSION)/' $(top_srcdir)/%reldir%/kmod/dkms.conf > $@
+
 if RING0
-noinst_DATA += %reldir%/monitor.bin
+btmondir = $(prefix)/src/btmon-$(VERSION)
+udevdir = $(prefix)/lib/udev/rules.d
+btmon_DATA = $(kmod_sources) %reldir%/abi.h %reldir%/dkms.conf %reldir%/monitor.bin
+udev_DATA = %reldir%/kmod/60-btmon.rules
+noinst_DATA += %reldir%/btmon.ko
+AM_DISTCHECK_CONFIGURE_FLAGS = --enable-ring0 \
+    --with-linux-headers='$(LINUX_HEADERS)' --with-zydis-source='$(ZYDIS_SOURCE)'
 endif

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Sourced by the tests of the ring-0 world.  They answer in TAP.  From the makefile:
+# BTVMM, SRCDIR, BUILDDIR; RING0_PACKAGES, what scripts/fetch-ring0.sh fetched; BTMON
+# and BTMON_SELFTEST, the modules (empty where they are not built).
+n=0
+here=$SRCDIR/tests/ring0
+
+skip_all() {
+    echo "1..0 # SKIP $*"
+    exit 0
+}
+
+result() { # CONDITION-STATUS TEXT
+    n=$((n + 1))
+    [ "$1" = 0 ] || printf 'not '
+    echo "ok $n - $2"
+}
+
+# Makes $tmp, or skips all where there is nothing to test with.
+ring0_begin() {
+    [ -n "${BTMON:-}" ] || skip_all "configured without --enable-ring0"
+    [ -n "${RING0_PACKAGES:-}" ] || skip_all "no kernel to boot (--enable-ring0=DIR names one)"
+    command -v qemu-system-x86_64 > /dev/null || skip_all "the program 'qemu-system-x86_64' is missing"
+    tmp=$(mktemp -d) || exit 99
+    trap 'rm -rf "$tmp"' EXIT
+}
+
+# ring0_boot OPTION... "$RING0_PACKAGES" SCRIPT [ARG]...: sets status; the console goes to $tmp/log, complaints to $tmp/err.
+ring0_boot() {
+    "$SRCDIR/scripts/ring0-host.sh" --log "$tmp/log" "$@" 2> "$tmp/err" < /dev/null
+    status=$?
+    [ $status != 77 ] || skip_all "$(tail -n 1 "$tmp/err")"
+    tr -d '\r' < "$tmp/log" > "$tmp/log.lines"
+    mv "$tmp/log.lines" "$tmp/log"
+}

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The ring-0 world, in a machine that QEMU emulates: Debian's amd64 kernel with the module.  Not part of `make
+# check`, because they take minutes; `make check-ring0` says why it skips what it can't run.
+RING0_TESTS = \
+    %reldir%/guests.tap
+dist_check_SCRIPTS += $(RING0_TESTS)
+EXTRA_DIST += \
+    %reldir%/inside/guests.sh \
+    %reldir%/lib.sh
+
+ring0_modules =
+if RING0
+ring0_modules += world/ring0/btmon.ko world/ring0/btmon_selftest.ko
+endif
+ring0_test_files =
+if GUESTS
+ring0_test_files += guest.img $(test_guests)
+endif
+
+check-ring0: btvmm $(ring0_modules) $(ring0_test_files)
+	RING0_PACKAGES="$${RING0_PACKAGES:-$(RING0_PACKAGES)}" \
+	BTMON='$(filter %/btmon.ko,$(ring0_modules:%=$(abs_builddir)/%))' \
+	BTMON_SELFTEST='$(filter %_selftest.ko,$(ring0_modules:%=$(abs_builddir)/%))' \
+	    $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(RING0_TESTS)'
+.PHONY: check-ring0
