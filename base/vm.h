@@ -20,6 +20,7 @@ struct bt;
 struct board;
 struct world;
 struct direct;
+struct inject;
 struct undo;
 struct cross;
 
@@ -47,6 +48,7 @@ struct vm {
     struct board *board;
     struct world *world;
     struct direct *direct;
+    struct inject *inject; /* NULL: no interrupts are invented */
     struct undo *undo; /* not NULL: guest memory writes are on trial (base/undo.h) */
     struct arena arena;
     uint64_t start_tsc; /* host TSC when the VM started */

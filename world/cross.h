@@ -37,7 +37,7 @@ struct bt_options {
     uint8_t no_chain, no_return_cache, no_indirect, no_inline_if, no_inline_seg;
     uint8_t interp_only;     /* interpreter for everything */
     uint8_t interp_user, interp_kernel; /* only for user or kernel code */
-    uint8_t inject_irq;      /* stop at every TU boundary and look for interrupts */
+    uint8_t inject_irq;      /* a spurious interrupt at every TU boundary */
     uint8_t check;           /* lock-step: interpreter against translation */
     uint32_t check_from;     /* of code at this EIP and above */
 };

@@ -3,6 +3,8 @@ libmonitor_a_SOURCES += \
     %reldir%/cross.h \
     %reldir%/direct.c \
     %reldir%/direct.h \
+    %reldir%/inject.c \
+    %reldir%/inject.h \
     %reldir%/io.c \
     %reldir%/run.c \
     %reldir%/run.h \

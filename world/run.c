@@ -22,6 +22,7 @@
 #include "shadowmmu/mmu.h"
 #include "world/cross.h"
 #include "world/direct.h"
+#include "world/inject.h"
 #include "world/world.h"
 
 /* ------------------------------------------------------------------ start */
@@ -59,6 +60,7 @@ static void machine_reset(struct vm *vm)
     vcpu_reset(vm->vcpu);
     mmu_reset(vm);
     bt_reset(vm);
+    inject_reset(vm);
     if (c->boot.protected_mode)
         boot_protected(vm->vcpu, &c->boot);
     vm->vcpu->attention = 1;
@@ -74,6 +76,7 @@ static void machine_init(struct vm *vm)
     mmu_init(vm);
     bt_init(vm);
     direct_init(vm);
+    inject_init(vm);
     machine_reset(vm);
 }
 
@@ -148,6 +151,8 @@ static void take_interrupts(struct vm *vm)
         vcpu_deliver_interrupt(v, board_inta(vm->board));
         board_advance(vm->board, world_now(vm));
         intr = board_intr(vm->board);
+    } else if (unlikely(vm->inject) && !intr) {
+        inject_interrupt(v);
     }
     bt_set_irq_pending(vm, intr);
 }

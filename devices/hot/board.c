@@ -279,6 +279,11 @@ uint8_t board_inta(struct board *b)
     return i8259_inta(&b->pic);
 }
 
+bool board_spurious(const struct board *b, uint8_t *vector)
+{
+    return i8259_spurious(&b->pic, vector);
+}
+
 unsigned board_serial_room(const struct board *b)
 {
     return ns16550_room(&b->uart);

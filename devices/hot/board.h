@@ -40,6 +40,8 @@ uint64_t board_deadline(const struct board *b);
 /* The 8259's INTR output, and the INTA cycle (returns the vector; a spurious one if INTR dropped). */
 bool board_intr(const struct board *b);
 uint8_t board_inta(struct board *b);
+/* A spurious interrupt is possible now: the vector. */
+bool board_spurious(const struct board *b, uint8_t *vector);
 
 /* Bytes typed on the serial line; returns how many the UART took (0 when its FIFO is full). */
 unsigned board_serial_rx(struct board *b, uint64_t now, const uint8_t *bytes, unsigned n);

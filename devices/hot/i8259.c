@@ -194,6 +194,15 @@ uint8_t i8259_inta(struct i8259 *p)
     return vector;
 }
 
+bool i8259_spurious(const struct i8259 *p, uint8_t *vector)
+{
+    struct i8259_chip c = p->chip[0];
+
+    c.irr = 0xff;
+    *vector = c.base | 7;
+    return chip_request(&c, true) >= 0;
+}
+
 /* The read after OCW3.P is an INTA cycle of this chip alone. */
 static uint8_t chip_poll(struct i8259 *p, unsigned chip)
 {

@@ -38,6 +38,8 @@ uint8_t i8259_elcr_in(const struct i8259 *p, unsigned chip);
 void i8259_elcr_out(struct i8259 *p, unsigned chip, uint8_t value);
 void i8259_set_line(struct i8259 *p, unsigned irq, bool level);
 uint8_t i8259_inta(struct i8259 *p);
+/* Could an input have asked just now and withdrawn?  The vector that the INTA cycle then gets; no ISR bit is set. */
+bool i8259_spurious(const struct i8259 *p, uint8_t *vector);
 /* No request on this input can reach the CPU until a guest writes a controller port. */
 bool i8259_masked(const struct i8259 *p, unsigned irq);
 

@@ -17,6 +17,7 @@ test_guest_sources = \
     %reldir%/fpu.c \
     %reldir%/gates.c \
     %reldir%/hostile.c \
+    %reldir%/inject.c \
     %reldir%/iret.c \
     %reldir%/paging.c \
     %reldir%/real.c \
@@ -38,6 +39,7 @@ test_guests = \
     %reldir%/fpu.elf \
     %reldir%/gates.elf \
     %reldir%/hostile.elf \
+    %reldir%/inject.elf \
     %reldir%/iret.elf \
     %reldir%/paging.elf \
     %reldir%/real.elf \

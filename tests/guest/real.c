@@ -44,6 +44,7 @@ asm(".text\n.balign 16\n"
     "r_loop:\n xorl %eax,%eax\n movw $5000,%cx\n 2: addl %ecx,%eax\n movzwl %cx,%edx\n loop 2b\n movl %eax,%gs:0x502c\n ret\n"
     "r_timer:\n movw $0,%gs:0x5030\n sti\n 3: cmpw $3,%gs:0x5030\n jb 3b\n cli\n ret\n"
     "r_timer_handler:\n incw %gs:0x5030\n pushw %ax\n movb $0x20,%al\n outb %al,$0x20\n popw %ax\n iretw\n"
+    "r_spurious_handler:\n iretw\n"
     "r_hlt:\n movw $0,%gs:0x5030\n 4: sti\n hlt\n cli\n cmpw $2,%gs:0x5030\n jb 4b\n ret\n"
     "r_string:\n xorw %ax,%ax\n movw %ax,%es\n movw $0x5040,%di\n movw $8,%cx\n movw $0xa5a5,%ax\n cld\n rep stosw\n"
     "movw %di,%gs:0x5038\n movw $0x700,%ax\n movw %ax,%es\n ret\n"
@@ -126,6 +127,7 @@ static void test_code(void)
 static void test_interrupts(void)
 {
     vector(IRQ_BASE, ADDR(r_timer_handler));
+    vector(IRQ_BASE + 7, ADDR(r_spurious_handler));
     pic_setup(0xfe, 0xff);
     pit_periodic(3000);
     check_trap("timer", rt_try(real_call, ENTRY(r_timer)), NO_TRAP, 0);

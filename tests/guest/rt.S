@@ -14,6 +14,7 @@
 rt_start:
         cli
         cld
+        movl %ebx, rt_multiboot
         movl $rt_stack_top, %esp
         lgdt rt_gdt_register
         ljmp $0x08, $1f
@@ -187,8 +188,9 @@ rt_gdt_register:
 
         .bss
         .balign 16
-        .globl rt_armed, rt_result, rt_user_stack_top, rt_trap_stack_top
+        .globl rt_armed, rt_multiboot, rt_result, rt_user_stack_top, rt_trap_stack_top
 rt_armed:  .skip 4
+rt_multiboot: .skip 4
 rt_result: .skip 4
 saved_ebx: .skip 4
 saved_esi: .skip 4

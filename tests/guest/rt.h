@@ -63,6 +63,7 @@ extern uint32_t rt_last_cr2, rt_traps, rt_result;
 extern char rt_user_stack_top[], rt_trap_stack_top[];
 extern const uint32_t rt_stubs[256];
 extern bool rt_on_qemu;
+extern uint32_t rt_spurious_count;
 
 typedef void rt_handler(struct frame *f);
 extern rt_handler *rt_handlers[256];
@@ -77,6 +78,10 @@ void test_main(void);
 int rt_try(void (*code)(void *), void *argument);
 int rt_try_user(void (*code)(void *), void *argument);
 int rt_try_user_flags(void (*code)(void *), void *argument, uint32_t eflags);
+/* The word is on the command line. */
+bool rt_argument(const char *word);
+/* Handler of IRQ 7: counts the 8259's spurious interrupts, which may come at any time at which an input is unmasked. */
+void rt_spurious(struct frame *f);
 void rt_reload_flat(void);
 void rt_finish(void) __attribute__((noreturn));
 

@@ -405,3 +405,28 @@ Test(devices_i8259, random_traffic_settles)
         cr_assert(!i8259_intr(&pic));
     }
 }
+
+/* A spurious interrupt is possible while an unmasked input would outrank what is in service. */
+Test(devices_i8259, spurious_when_an_input_could_ask)
+{
+    uint8_t vector = 0;
+
+    i8259_init(&pic, acked, NULL);
+    cr_expect(!i8259_spurious(&pic, &vector), "no ICWs yet");
+    setup();
+    cr_expect(i8259_spurious(&pic, &vector));
+    cr_expect_eq(vector, 0x27);
+    cr_expect(!i8259_intr(&pic) && isr(0) == 0 && irr(0) == 0, "asking has changed nothing");
+    i8259_out(&pic, 0, 1, 0xff);
+    cr_expect(!i8259_spurious(&pic, &vector), "all masked");
+    i8259_out(&pic, 0, 1, 0xef);
+    cr_expect(i8259_spurious(&pic, &vector));
+    edge(4);
+    cr_assert_eq(i8259_inta(&pic), 0x24);
+    cr_expect(!i8259_spurious(&pic, &vector), "its own rank is in service");
+    i8259_out(&pic, 0, 1, 0xeb);
+    cr_expect(i8259_spurious(&pic, &vector), "a higher one could ask");
+    eoi(0);
+    i8259_out(&pic, 0, 1, 0xef);
+    cr_expect(i8259_spurious(&pic, &vector));
+}
