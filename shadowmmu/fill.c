@@ -55,7 +55,21 @@ static bool page_fits(const struct mmu *m, const struct view *view, const struct
     return cursor_word(m, c, page % SLOT_PAGES, view->kind) == word && live_word(view, page) != word;
 }
 
-static void run_forwards(struct vcpu *v, const struct view *view, struct cursor c, struct run *run,
+/* Where a word for this page belongs: what all spaces have in common is kept once. */
+static struct view *home_of(const struct mmu *m, struct view *view, uint32_t page, uint32_t word)
+{
+    bool common = view->kind == KIND_SPACE && (word & (WORD_G | WORD_U)) == WORD_G;
+
+    return common && !map_bit(view->used, page / SLOT_PAGES) ? m->view[VIEW_KERNEL] : view;
+}
+
+/* May a run be continued into another slot by this page? */
+static bool run_crosses(const struct mmu *m, struct view *view, uint32_t page, uint32_t word)
+{
+    return word_runs_large(view, word) && home_of(m, view, page, word) == view;
+}
+
+static void run_forwards(struct vcpu *v, struct view *view, struct cursor c, struct run *run,
                          uint32_t limit)
 {
     const struct mmu *m = v->vm->mmu;
@@ -66,7 +80,7 @@ static void run_forwards(struct vcpu *v, const struct view *view, struct cursor 
         uint32_t n = 1;
 
         if (run->end % SLOT_PAGES == 0) {
-            if (!large)
+            if (!run_crosses(m, view, run->end, word))
                 break;
             cursor_load(v, run->end / SLOT_PAGES, &c);
             if (run->end + SLOT_PAGES <= limit && slot_fits(m, view, &c, word))
@@ -79,7 +93,7 @@ static void run_forwards(struct vcpu *v, const struct view *view, struct cursor 
     }
 }
 
-static void run_backwards(struct vcpu *v, const struct view *view, struct cursor c, struct run *run,
+static void run_backwards(struct vcpu *v, struct view *view, struct cursor c, struct run *run,
                           uint32_t limit)
 {
     const struct mmu *m = v->vm->mmu;
@@ -89,7 +103,7 @@ static void run_backwards(struct vcpu *v, const struct view *view, struct cursor
         uint32_t n = 1;
 
         if (run->first % SLOT_PAGES == 0) {
-            if (!large)
+            if (!run_crosses(m, view, run->first - 1, run->word - WORD_NEXT))
                 break;
             cursor_load(v, run->first / SLOT_PAGES - 1, &c);
             if (run->first >= limit + SLOT_PAGES &&
@@ -150,10 +164,7 @@ static bool run_tell_world(struct vm *vm, struct view *view, const struct run *r
             TRACE_EV(vm->trace, map, gla, word_gpn(run->word), n | prot << 24);
             return true;
         }
-        if (attempt == 0)
-            live_drop_user(vm, view);
-        else
-            live_drop_all(vm, view);
+        live_make_room(vm, view, attempt);
     }
     vm_stop(vm, VM_STOP_HOST, "mmu: the host refuses to map %u pages at %#x", n, gla);
     return false;
@@ -224,12 +235,36 @@ static bool mappable(const struct mmu *m, const struct view *view, gla_t gla)
     return gla >= m->min_gla && (view->kind == KIND_USER || gla < WIN_BASE);
 }
 
-/* Where a word for this page belongs: what all spaces have in common is kept once. */
-static struct view *home_of(const struct mmu *m, struct view *view, uint32_t page, uint32_t word)
+static struct view *view_get(struct mmu *m, unsigned id)
 {
-    bool common = view->kind == KIND_SPACE && (word & (WORD_G | WORD_U)) == WORD_G;
+    ASSERT(id < m->nviews && (!m->space || m->view[id] == m->space));
+    return m->view[id];
+}
 
-    return common && !map_bit(view->used, page / SLOT_PAGES) ? m->view[VIEW_KERNEL] : view;
+static bool elsewhere(const struct view *view, gla_t gla, uint32_t word)
+{
+    uint32_t live = live_word(view, gla_to_page(gla));
+
+    return live && word_gpn(live) != word_gpn(word);
+}
+
+/* Before a page is mapped: if another was here, the TLB may know it. */
+static void forget_other(struct vcpu *v, struct view *view, gla_t gla, uint32_t word)
+{
+    struct mmu *m = v->vm->mmu;
+
+    if (view->kind != KIND_SPACE) {
+        if (elsewhere(view, gla, word))
+            tlb_drop(m, gla);
+    } else if (elsewhere(view, gla, word) || elsewhere(m->view[VIEW_KERNEL], gla, word)) {
+        mmu_fault_seen(v, view, gla); /* what is hidden must not show again either */
+    }
+}
+
+/* The kernel's code never runs from where the guest has it. */
+static bool direct_fetch(const struct view *view, unsigned access)
+{
+    return view->kind != KIND_KERNEL && (access & GMEM_FETCH) && (access & GMEM_USER);
 }
 
 enum fill_result mmu_fill(struct vcpu *v, unsigned id, gla_t gla, unsigned access, struct fault *f)
@@ -239,10 +274,9 @@ enum fill_result mmu_fill(struct vcpu *v, unsigned id, gla_t gla, unsigned acces
     struct view *view;
     struct cursor c;
     struct walk w;
-    uint32_t word, live, n;
+    uint32_t word, n;
 
-    ASSERT(id < m->nviews);
-    view = m->view[id];
+    view = view_get(m, id);
     if (!mappable(m, view, gla))
         return FILL_EMULATE;
     if (view->kind == KIND_USER)
@@ -262,17 +296,15 @@ enum fill_result mmu_fill(struct vcpu *v, unsigned id, gla_t gla, unsigned acces
         if (gpn_traced(m, gpa_to_gpn(w.gpa)))
             return FILL_TRACED;
     }
-    if ((access & GMEM_FETCH) && view->kind != KIND_KERNEL && !exec_admit(v, gla, gpa_to_gpn(w.gpa)))
+    if (direct_fetch(view, access) && !exec_admit(v, gla, gpa_to_gpn(w.gpa)))
         return FILL_SENSITIVE;
     /* No word, or no W, after an allowed access: an empty bus, ROM, WP=0, or tables in ROM. */
     cursor_load(v, gla_to_page(gla) / SLOT_PAGES, &c);
     word = cursor_word(m, &c, gla_to_page(gla) % SLOT_PAGES, view->kind);
     if (!word || ((access & GMEM_WRITE) && !(word & WORD_W)))
         return FILL_EMULATE;
+    forget_other(v, view, gla, word);
     view = home_of(m, view, gla_to_page(gla), word);
-    live = live_word(view, gla_to_page(gla));
-    if (live && word_gpn(live) != word_gpn(word))
-        tlb_drop(m, gla); /* something else was mapped here */
     n = run_map(v, view, &c, gla_to_page(gla), word, m->min_gla);
     if (view->kind == KIND_USER && n && !(access & GMEM_FETCH))
         fill_ahead(v, view, &c, gla_to_page(gla));
@@ -291,19 +323,18 @@ void mmu_prefill(struct vcpu *v, unsigned id, gla_t gla)
     struct mmu *m = v->vm->mmu;
     struct view *view;
     struct cursor c;
-    uint32_t page = gla_to_page(gla), word, live;
+    uint32_t page = gla_to_page(gla), word;
 
-    ASSERT(id < m->nviews);
-    view = m->view[id];
+    view = view_get(m, id);
     if (!mappable(m, view, gla))
         return;
     if (unlikely(view->stale))
         view_sync(v, view);
     cursor_load(v, page / SLOT_PAGES, &c);
     word = cursor_word(m, &c, page % SLOT_PAGES, view->kind);
-    view = home_of(m, view, page, word);
-    live = live_word(view, page);
-    if (!word || word == live || (!(word & WORD_U) && gla < m->user_limit))
+    if (!word || (!(word & WORD_U) && gla < m->user_limit) ||
+        live_word(home_of(m, view, page, word), page) == word)
         return;
-    run_map(v, view, &c, page, word, word & WORD_U ? m->min_gla : m->user_limit);
+    forget_other(v, view, gla, word);
+    run_map(v, home_of(m, view, page, word), &c, page, word, word & WORD_U ? m->min_gla : m->user_limit);
 }

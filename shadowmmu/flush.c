@@ -11,12 +11,7 @@
  * CR0.WP needs nothing here: the shadow never maps a page writable that
  * the guest's tables don't; such writes are emulated.
  *
- * Where views are spaces, each belongs to a CR3 value and holds the kernel's own pages too; the world is told which one to
- * load. Those not current are compared when they are loaded again.
- *
- * User views belong to a CR3 value each. Those of other address spaces can
- * wait until they are chosen again; until a caller chooses views by
- * mmu_user_view(), all are kept right at once.
+ * A view that is not current (views.c) waits until it is.
  *
  * The code table answers the translator's question whether kernel code may have moved:
  * it holds the pages of supervisor fetches and is compared like a view.
@@ -52,118 +47,26 @@ static void code_revalidate(struct vcpu *v, uint32_t first, uint32_t end, bool g
         m->gens.global++;
 }
 
-void view_sync(struct vcpu *v, struct view *view)
-{
-    live_revalidate(v, view, 0, GLA_PAGES, true, NULL);
-    view->cr3 = v->cr3;
-    view->bound = true;
-    view->stale = false;
-}
-
-/* The view of the current CR3, or else the one to give up for it. */
-static struct view *view_choose(struct vcpu *v)
-{
-    struct mmu *m = v->vm->mmu;
-    struct view *best = NULL;
-
-    for (unsigned i = 1; i < m->nviews; i++) {
-        struct view *view = m->view[i];
-
-        if (view->bound && view->cr3 == v->cr3)
-            return view;
-        if (!best || (best->bound && (!view->bound || view->used_at < best->used_at)))
-            best = view;
-    }
-    return best;
-}
-
-unsigned mmu_kernel_view(struct vcpu *v)
-{
-    const struct mmu *m = v->vm->mmu;
-
-    return m->space ? m->space->id : VIEW_KERNEL;
-}
-
-unsigned mmu_user_view(struct vcpu *v)
-{
-    struct mmu *m = v->vm->mmu;
-    struct view *best = m->space;
-
-    ASSERT(m->nviews > 1);
-    if (!m->lazy_views && !m->space) {
-        m->lazy_views = true;
-        for (unsigned i = 1; i < m->nviews; i++)
-            m->view[i]->stale = true;
-    }
-    if (!best)
-        best = view_choose(v);
-    if (best->stale || !best->bound || best->cr3 != v->cr3)
-        view_sync(v, best);
-    best->used_at = ++m->clock;
-    return best->id;
-}
-
-/* A CR3 load where views are spaces; how many entries were dropped. */
-static uint32_t space_load(struct vcpu *v, bool globals_too, uint32_t *kept)
-{
-    struct mmu *m = v->vm->mmu;
-    struct view *space = view_choose(v);
-    uint32_t dropped = 0;
-
-    if (globals_too)
-        dropped += live_revalidate(v, m->view[VIEW_KERNEL], 0, GLA_PAGES, true, kept);
-    if (space->bound && space->cr3 != v->cr3)
-        live_drop_all(v->vm, space);
-    /* One that was away has missed INVLPGs of global pages too. */
-    dropped += live_revalidate(v, space, 0, GLA_PAGES, globals_too || space->stale, kept);
-    if (space != m->space) {
-        m->space->stale = true;
-        m->space = space;
-        m->user_limit_known = false;
-        world_load_view(v->vm, space->id);
-    }
-    space->stale = false;
-    space->bound = true;
-    space->cr3 = v->cr3;
-    space->used_at = ++m->clock;
-    return dropped;
-}
-
-void space_reset(struct vm *vm)
-{
-    struct mmu *m = vm->mmu;
-
-    if (!m->space)
-        return;
-    for (unsigned i = 1; i < m->nviews; i++)
-        m->view[i]->bound = m->view[i]->stale = false;
-    m->space->bound = true;
-    m->space->cr3 = vm->vcpu->cr3;
-    m->user_limit_known = false;
-    world_load_view(vm, m->space->id);
-}
-
 void gmem_cr3_loaded(struct vcpu *v)
 {
     struct vm *vm = v->vm;
     struct mmu *m = vm->mmu;
     bool globals_too = !(v->cr4 & CR4_PGE);
-    uint32_t kept = 0, dropped;
+    uint32_t kept = 0, dropped = 0;
 
     vm->stats->cr3_loads++;
     if (!(v->cr0 & CR0_PG))
         return;
     tlb_flush(m);
     m->gens.user++;
-    if (m->space)
-        dropped = space_load(v, globals_too, &kept);
-    else
-        dropped = live_revalidate(v, m->view[VIEW_KERNEL], 0, GLA_PAGES, globals_too, &kept);
-    for (unsigned i = 1; i < m->nviews && !m->space; i++) {
-        if (m->lazy_views)
-            m->view[i]->stale = true;
-        else
-            dropped += live_revalidate(v, m->view[i], 0, GLA_PAGES, globals_too, &kept);
+    space_switch(v);
+    for (unsigned i = 0; i < m->nviews; i++) {
+        struct view *view = m->view[i];
+
+        /* A space that was away has missed INVLPGs of global pages too. */
+        if (view_current(m, view))
+            dropped += live_revalidate(v, view, 0, GLA_PAGES, globals_too || view->stale, &kept);
+        view->stale = !view_current(m, view);
     }
     code_revalidate(v, 0, GLA_PAGES, globals_too);
     TRACE_EV(vm->trace, cr3, v->cr3, kept, dropped);
@@ -184,14 +87,13 @@ void gmem_mode_changed(struct vcpu *v, uint32_t old_cr0, uint32_t old_cr4, uint6
     for (unsigned i = 0; i < m->nviews; i++) {
         if (format)
             live_drop_all(v->vm, m->view[i]);
-        else if (i == VIEW_KERNEL || m->view[i] == m->space || !(m->lazy_views || m->space))
+        else if (view_current(m, m->view[i]))
             live_revalidate(v, m->view[i], 0, GLA_PAGES, true, NULL);
         else
             m->view[i]->stale = true;
     }
-    if (format)
-        space_reset(v->vm);
     if (format) {
+        space_reset(v->vm);
         live_drop_all(v->vm, m->code);
         m->gens.global++;
     } else {
@@ -255,18 +157,21 @@ void gmem_invlpg(struct vcpu *v, gla_t gla)
         m->gens.global++;
 }
 
+static uint32_t view_fault_seen(struct vcpu *v, struct view *view, gla_t gla)
+{
+    return live_word(view, gla_to_page(gla)) ? view_invlpg(v, view, gla) : 0;
+}
+
 void mmu_fault_seen(struct vcpu *v, struct view *view, gla_t gla)
 {
     struct mmu *m = v->vm->mmu;
 
     tlb_drop(m, gla);
-    if (m->space) {
-        view = m->space;
-        if (live_word(m->view[VIEW_KERNEL], gla_to_page(gla)))
-            view_invlpg(v, m->view[VIEW_KERNEL], gla);
-    }
-    if (live_word(view, gla_to_page(gla)))
-        view_invlpg(v, view, gla);
+    view_fault_seen(v, view, gla);
+    if (view->kind == KIND_SPACE)
+        view_fault_seen(v, m->view[VIEW_KERNEL], gla);
+    if (view_fault_seen(v, m->code, gla))
+        m->gens.global++;
 }
 
 gla_t mmu_user_limit(struct vcpu *v)
@@ -284,7 +189,7 @@ gla_t mmu_user_limit(struct vcpu *v)
             live_drop_sup(v->vm, m->space, middle);
         lowest = lowest_sup(m);
     }
-    m->user_limit = lowest < gla_to_page(WIN_BASE) ? page_gla(lowest) : WIN_BASE;
+    m->user_limit = page_gla(lowest);
     m->user_limit_known = true;
     return m->user_limit;
 }

@@ -89,7 +89,7 @@ static bool page_translate(struct vcpu *v, gla_t gla, unsigned access, struct pl
         return true;
     }
     if (!mmu_walk(v, gla, access, &w, f)) {
-        mmu_fault_seen(v, m->view[VIEW_KERNEL], gla);
+        mmu_fault_seen(v, m->view[mmu_kernel_view(v)], gla);
         vm->stats->true_faults++;
         TRACE_EV(vm->trace, truefault, gla, f->err, v->eip);
         return false;

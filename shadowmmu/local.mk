@@ -11,4 +11,5 @@ libmonitor_a_SOURCES += \
     %reldir%/scan.c \
     %reldir%/trace.c \
     %reldir%/verify.c \
+    %reldir%/views.c \
     %reldir%/walk.c

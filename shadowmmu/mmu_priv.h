@@ -197,6 +197,8 @@ void live_set_slot(struct vm *vm, struct view *view, uint32_t slot, uint32_t wor
 bool live_split(struct vm *vm, struct view *view, uint32_t slot);
 /* Make sure that n leaves can be had, dropping shadow entries if need be. */
 void live_reserve(struct vm *vm, unsigned n);
+/* The world has refused to map more in a view for want of resources: drop entries, all on any further attempt. */
+void live_make_room(struct vm *vm, struct view *view, unsigned attempt);
 void live_drop_all(struct vm *vm, struct view *view);
 void live_drop_user(struct vm *vm, struct view *view);
 /* Drop supervisor words below page `end`. */
@@ -207,13 +209,14 @@ void live_drop_slot(struct vm *vm, struct view *view, uint32_t slot);
 /* Compare words of pages first..end-1 with the guest's tables, drop what disagrees; how many were dropped. */
 uint32_t live_revalidate(struct vcpu *v, struct view *view, uint32_t first, uint32_t end, bool globals_too,
                          uint32_t *kept);
-/* The lowest page with a supervisor word, GLA_PAGES if none; in a view, and in all that the kernel now sees. */
+/* The lowest page with a supervisor word, GLA_PAGES if none. */
 uint32_t live_lowest_sup(const struct view *view);
+/* In all that the kernel now sees; the window's first page if none. */
 static inline uint32_t lowest_sup(const struct mmu *m)
 {
-    uint32_t lowest = live_lowest_sup(m->view[VIEW_KERNEL]);
+    uint64_t lowest = min_u64(live_lowest_sup(m->view[VIEW_KERNEL]), gla_to_page(WIN_BASE));
 
-    return m->space ? (uint32_t)min_u64(lowest, live_lowest_sup(m->space)) : lowest;
+    return (uint32_t)(m->space ? min_u64(lowest, live_lowest_sup(m->space)) : lowest);
 }
 /* The exact number of runs that the world holds for a view. */
 uint32_t live_count_runs(const struct view *view);
@@ -251,11 +254,18 @@ void tlb_drop(struct mmu *m, gla_t gla);
 /* --- flush.c --- */
 /* A supervisor fetch (or look) saw this page: remember it for mmu_gens. */
 void code_note(struct vcpu *v, gla_t gla);
-/* A page fault drops what the TLB knows of its page (SDM vol. 3A 4.10.4.1). */
+/* A page fault in a view drops what the TLB knows of its page (SDM vol. 3A 4.10.4.1). */
 void mmu_fault_seen(struct vcpu *v, struct view *view, gla_t gla);
-/* All spaces are empty: the current one is for the current CR3. */
-void space_reset(struct vm *vm);
+
+/* --- views.c --- */
+void views_init(struct vm *vm);
+/* Has the view to be right at any time? (If not: before it is used again.) */
+bool view_current(const struct mmu *m, const struct view *view);
 /* Make a user view right for the current CR3. */
 void view_sync(struct vcpu *v, struct view *view);
+/* Where views are spaces: CR3 was loaded. The space of the new value becomes the current one; stale or not, as it was. */
+void space_switch(struct vcpu *v);
+/* All spaces are empty: the current one is for the current CR3. */
+void space_reset(struct vm *vm);
 
 #endif

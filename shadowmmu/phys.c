@@ -33,15 +33,6 @@ const uint8_t *phys_page(const struct vm *vm, gpa_t gpa)
     return phys_kind(vm, gpa) == PHYS_MMIO ? phys_ones : phys_hva(vm, gpa);
 }
 
-static struct view *view_new(struct vm *vm, enum view_kind kind, unsigned id)
-{
-    struct view *view = arena_alloc(&vm->arena, sizeof *view, 64);
-
-    view->kind = kind;
-    view->id = (uint8_t)id;
-    return view;
-}
-
 void mmu_init(struct vm *vm)
 {
     struct mmu *m = arena_alloc(&vm->arena, sizeof *m, 64);
@@ -54,12 +45,7 @@ void mmu_init(struct vm *vm)
         m->held[i] = arena_alloc(&vm->arena, (m->ram_pages + 63) / 64 * 8, 64);
     m->exec = arena_alloc(&vm->arena, m->ram_pages * sizeof *m->exec, 64);
     m->rmap = arena_alloc(&vm->arena, m->ram_pages * sizeof *m->rmap, 64);
-    m->nviews = 1 + (unsigned)min_u64(world_direct_views(vm), VIEWS_MAX - 1);
-    for (unsigned i = 0; i < m->nviews; i++)
-        m->view[i] = view_new(vm, i == VIEW_KERNEL ? KIND_KERNEL : world_spaces(vm) ? KIND_SPACE : KIND_USER, i);
-    if (world_spaces(vm))
-        m->space = m->view[1];
-    m->code = view_new(vm, KIND_CODE, VIEWS_MAX);
+    views_init(vm);
     m->leaves_max = LEAVES_MAX;
     m->runs_max = WORLD_MAX_RUNS - 64;
     tlb_flush(m);

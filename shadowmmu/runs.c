@@ -381,6 +381,20 @@ void live_drop_user(struct vm *vm, struct view *view)
     view->runs = live_count_runs(view);
 }
 
+void live_make_room(struct vm *vm, struct view *view, unsigned attempt)
+{
+    struct mmu *m = vm->mmu;
+
+    if (!m->space && attempt)
+        live_drop_all(vm, view);
+    else if (!m->space)
+        live_drop_user(vm, view);
+    /* Spaces share one pool of page tables: those that are away are the first to give. */
+    for (unsigned i = 0; m->space && i < m->nviews; i++)
+        if (attempt || !view_current(m, m->view[i]))
+            live_drop_all(vm, m->view[i]);
+}
+
 void live_drop_sup(struct vm *vm, struct view *view, uint32_t end)
 {
     struct sweep w = {.vm = vm, .view = view, .select = view->sup, .end = end};

@@ -125,7 +125,7 @@ const char *live_verify(const struct vm *vm)
         return wrong;
     if (leaves + m->leaves_free != m->leaves_made)
         return "leaves lost";
-    if (m->user_limit_known && m->user_limit != WIN_BASE && m->user_limit != page_gla(lowest_sup(m)))
+    if (m->user_limit_known && m->user_limit != page_gla(lowest_sup(m)))
         return "user limit";
     return NULL;
 }

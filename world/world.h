@@ -83,7 +83,8 @@ unsigned world_direct_views(struct vm *vm); /* how many user views exist, 0 = no
 /* --- shadow page tables --- */
 /*
  * Are views 1 and up spaces (shadowmmu/mmu.h) rather than user views? Then a slot (2 MiB) in which such a view has nothing mapped shows
- * what view 0 has there, and world_load_view() says which one translated and direct code run in from now on.
+ * what view 0 has there, and world_load_view() says which one translated and direct code run in from now on; mmu_init()
+ * is the first to do so.
  */
 bool world_spaces(struct vm *vm);
 void world_load_view(struct vm *vm, unsigned view);
@@ -91,7 +92,8 @@ void world_load_view(struct vm *vm, unsigned view);
 #define MAP_W 1u
 #define MAP_X 2u
 #define MAP_U 4u /* a user page; only spaces need to know */
-/* Map npages of guest RAM at gpa to gla in a view (replacing what was there); false: resources ran out, caller drops and retries. */
+/* Map npages of guest RAM at gpa to gla in a view (replacing what was there); false: resources ran out, perhaps half way;
+ * the caller drops entries, where views are spaces of any of them, and tries the very same again. */
 bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npages, unsigned prot);
 bool world_protect(struct vm *vm, unsigned view, gla_t gla, uint32_t npages, unsigned prot);
 bool world_unmap(struct vm *vm, unsigned view, gla_t gla, uint32_t npages);

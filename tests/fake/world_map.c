@@ -10,6 +10,7 @@
 #include "shadowmmu/mmu.h"
 
 #define ARENA_SIZE (24u << 20)
+#define SLOT_PAGES 512u
 
 struct fake_world fake_world;
 
@@ -34,13 +35,39 @@ struct vm *fake_vm_new(uint64_t ram_size)
     for (unsigned i = 0; i < FAKE_VIEWS; i++) {
         free(fake_world.page[i]);
         fake_world.page[i] = calloc(1u << 20, sizeof *fake_world.page[i]);
+        memset(fake_world.used[i], 0, sizeof fake_world.used[i]);
     }
+    fake_world.tables = 0;
     return vm;
 }
 
 const struct fake_page *fake_mapping(unsigned view, gla_t gla)
 {
     return &fake_world.page[view][gla >> PAGE_SHIFT];
+}
+
+const struct fake_page *fake_shown(gla_t gla)
+{
+    return fake_mapping(fake_world.used[fake_world.loaded][(gla >> PAGE_SHIFT) / SLOT_PAGES] ? fake_world.loaded : 0, gla);
+}
+
+static void page_put(unsigned view, uint32_t page, struct fake_page to)
+{
+    struct fake_page *at = &fake_world.page[view][page];
+    uint16_t *used = &fake_world.used[view][page / SLOT_PAGES];
+
+    if (to.mapped && !at->mapped && !(*used)++)
+        fake_world.tables++;
+    if (!to.mapped && at->mapped && !--*used)
+        fake_world.tables--;
+    *at = to;
+}
+
+/* Would mapping this page take one more table than there are? */
+static bool out_of_tables(unsigned view, uint32_t page)
+{
+    return fake_world.tables_max && fake_world.tables >= fake_world.tables_max &&
+           !fake_world.used[view][page / SLOT_PAGES];
 }
 
 static void range_check(unsigned view, gla_t gla, uint32_t npages)
@@ -67,11 +94,16 @@ bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npag
     ASSERT(gpa + (gpa_t)npages * PAGE_SIZE <= vm->ram_size);
     if (fails())
         return false;
+    for (uint32_t i = 0; i < npages; i++) {
+        if (out_of_tables(view, (gla >> PAGE_SHIFT) + i)) {
+            fake_world.shortages++;
+            return false;
+        }
+        page_put(view, (gla >> PAGE_SHIFT) + i,
+                 (struct fake_page){.gpn = gpa_to_gpn(gpa) + i, .mapped = 1, .prot = (uint8_t)prot});
+    }
     fake_world.maps++;
     fake_world.pages_mapped += npages;
-    for (uint32_t i = 0; i < npages; i++)
-        fake_world.page[view][(gla >> PAGE_SHIFT) + i] =
-            (struct fake_page){.gpn = gpa_to_gpn(gpa) + i, .mapped = 1, .prot = (uint8_t)prot};
     return true;
 }
 
@@ -96,7 +128,9 @@ bool world_unmap(struct vm *vm, unsigned view, gla_t gla, uint32_t npages)
     (void)vm;
     range_check(view, gla, npages);
     fake_world.unmaps++;
-    memset(&fake_world.page[view][gla >> PAGE_SHIFT], 0, npages * sizeof(struct fake_page));
+    for (uint32_t page = gla >> PAGE_SHIFT, end = page + npages; page < end; page++)
+        if (fake_world.used[view][page / SLOT_PAGES])
+            page_put(view, page, (struct fake_page){0});
     return true;
 }
 
@@ -117,6 +151,7 @@ void world_load_view(struct vm *vm, unsigned view)
     (void)vm;
     ASSERT(fake_world.spaces && view && view <= fake_world.direct_views);
     fake_world.loaded = view;
+    fake_world.loads++;
 }
 
 gla_t world_min_gla(struct vm *vm)

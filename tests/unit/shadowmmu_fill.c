@@ -408,3 +408,208 @@ Test(shadowmmu_fill, user_views_follow_cr3)
     cr_assert(maps(two, 0x08000000, 0x900000, MAP_R));
     check();
 }
+
+/* --- spaces --- */
+
+#define SHARED 0xd0000000u  /* a slot of the kernel's half, its table PT + 1 page */
+#define PRIVATE (PTE_P | PTE_W | PTE_A | PTE_D)
+#define DIRS 4u
+
+static uint32_t dir(unsigned n) { return 0x300000 + n * PAGE_SIZE; }
+
+/* Address spaces with the kernel's half in common: 16 global pages of small ones, and 24 MiB of large ones. */
+static void setup_spaces(unsigned spaces)
+{
+    fake_world.spaces = true;
+    fake_world.direct_views = spaces;
+    fake_world.min_gla = 0;
+    vm = fake_vm_new(32u << 20);
+    v = vm->vcpu;
+    mmu_init(vm);
+    for (unsigned n = 0; n < DIRS; n++) {
+        set_pde(dir(n), SHARED, (PT + PAGE_SIZE) | RWUAD);
+        for (uint32_t gpa = 4u << 20; gpa < 28u << 20; gpa += 4u << 20)
+            set_pde(dir(n), 0xc0000000 + gpa, gpa | KERNEL | PTE_PS);
+    }
+    for (unsigned i = 0; i < 16; i++)
+        put(pte_at(1, SHARED + i * PAGE_SIZE), (0x800000 + i * PAGE_SIZE) | KERNEL);
+    v->cr0 = CR0_PE | CR0_PG | CR0_WP;
+    v->cr4 = CR4_PSE | CR4_PGE;
+    v->cr3 = dir(0);
+    gmem_mode_changed(v, CR0_PE, 0, 0);
+}
+
+static void load(unsigned n)
+{
+    v->cr3 = dir(n);
+    gmem_cr3_loaded(v);
+    cr_assert_eq(fake_world.loaded, mmu_kernel_view(v));
+    cr_assert_eq(mmu_user_view(v), mmu_kernel_view(v));
+}
+
+static enum fill_result fill(gla_t gla, unsigned access) { return mmu_fill(v, mmu_kernel_view(v), gla, access, &f); }
+
+static bool shows(gla_t gla, gpa_t gpa, unsigned prot)
+{
+    const struct fake_page *e = fake_shown(gla);
+
+    return e->mapped && e->gpn == gpa >> 12 && e->prot == prot;
+}
+
+Test(shadowmmu_fill, spaces_share_global_pages)
+{
+    setup_spaces(3);
+    cr_assert_eq(fill(SHARED, GMEM_WRITE), FILL_MAPPED);
+    cr_assert_eq(fill(0xc0900000, 0), FILL_MAPPED);
+    cr_assert_eq(fake_world.maps, 2);
+    for (unsigned n = 0; n < DIRS; n++) {
+        load(n);
+        cr_assert(shows(SHARED + 0x5000, 0x805000, MAP_W) && shows(0xc0f00000, 0xf00000, MAP_W));
+    }
+    cr_assert_eq(fake_world.unmaps, 0);
+    cr_assert_eq(mmu_user_limit(v), 0xc0400000);
+    check();
+}
+
+Test(shadowmmu_fill, spaces_keep_user_pages_apart)
+{
+    setup_spaces(3);
+    for (unsigned n = 0; n < 2; n++) {
+        set_pde(dir(n), 0x08000000, (PT + (2 + n) * PAGE_SIZE) | RWUAD);
+        put(pte_at(2 + n, 0x08000000), (0x900000 + n * 0x100000) | (n ? RWUAD & ~PTE_U : RWUAD));
+        load(n);
+        cr_assert(!fake_shown(0x08000000)->mapped);
+        cr_assert_eq(fill(0x08000000, GMEM_WRITE | (n ? 0 : GMEM_USER)), FILL_MAPPED);
+    }
+    cr_assert(shows(0x08000000, 0xa00000, MAP_W)); /* not the user's */
+    cr_assert_eq(fill(0x08000000, GMEM_USER), FILL_TRUE);
+    load(0);
+    cr_assert(shows(0x08000000, 0x900000, MAP_W | MAP_U));
+    check();
+    /* Changed while another was current. */
+    load(1);
+    put(pte_at(2, 0x08000000), 0);
+    load(0);
+    cr_assert(!fake_shown(0x08000000)->mapped);
+    check();
+}
+
+Test(shadowmmu_fill, spaces_hide_what_they_share)
+{
+    setup_spaces(3);
+    put(pte_at(1, SHARED + 0x20000), 0x880000 | PRIVATE);
+    cr_assert_eq(fill(SHARED, 0), FILL_MAPPED);
+    load(1);
+    cr_assert_eq(fill(SHARED + 0x20000, 0), FILL_MAPPED);
+    cr_assert(shows(SHARED + 0x20000, 0x880000, MAP_W) && !fake_shown(SHARED)->mapped);
+    cr_assert_eq(fill(SHARED, 0), FILL_MAPPED); /* again, beside it */
+    cr_assert(shows(SHARED, 0x800000, MAP_W));
+    check();
+    load(0);
+    cr_assert(shows(SHARED, 0x800000, MAP_W) && !fake_shown(SHARED + 0x20000)->mapped);
+    /* INVLPG of the global page reaches the copy too, by the time that its space is loaded. */
+    put(pte_at(1, SHARED), 0xa00000 | KERNEL);
+    gmem_invlpg(v, SHARED);
+    cr_assert(!fake_shown(SHARED)->mapped && shows(SHARED + 0x1000, 0x801000, MAP_W));
+    load(1);
+    cr_assert(!fake_shown(SHARED)->mapped && shows(SHARED + 0x1000, 0x801000, MAP_W));
+    check();
+    /* Without anything of its own, the space shows again what all share. */
+    cr_assert(fake_shown(SHARED + 0x1000) != fake_mapping(0, SHARED + 0x1000));
+    live_drop_slot(vm, vm->mmu->space, SHARED >> 21);
+    cr_assert(shows(SHARED + 0x1000, 0x801000, MAP_W));
+    check();
+}
+
+/* One private page in the middle of the linear map: the rest of it stays common. */
+Test(shadowmmu_fill, spaces_copy_no_more_than_a_slot)
+{
+    setup_spaces(3);
+    set_pde(dir(1), 0xc0c00000, (PT + 2 * PAGE_SIZE) | RWUAD);
+    for (unsigned i = 0; i < 1024; i++)
+        put(pte_at(2, 0xc0c00000 + i * PAGE_SIZE), (0xc00000 + i * PAGE_SIZE) | KERNEL);
+    put(pte_at(2, 0xc0c05000), 0x405000 | PRIVATE);
+    load(1);
+    cr_assert_eq(fill(0xc0c05000, 0), FILL_MAPPED);
+    cr_assert_eq(fill(0xc0c06000, 0), FILL_MAPPED);
+    set_pde(dir(1), 0xc0c00000, 0xc00000 | KERNEL | PTE_PS);
+    cr_assert_eq(fill(0xc0c16000 + 64 * PAGE_SIZE, 0), FILL_MAPPED); /* now of a large page */
+    cr_assert(fake_mapping(fake_world.loaded, 0xc0dff000)->mapped);
+    cr_assert(!fake_mapping(fake_world.loaded, 0xc0e00000)->mapped);
+    cr_assert_eq(fill(0xc1000000, 0), FILL_MAPPED);
+    cr_assert(!fake_mapping(fake_world.loaded, 0xc1000000)->mapped && shows(0xc1000000, 0x1000000, MAP_W));
+    check();
+}
+
+Test(shadowmmu_fill, spaces_are_recycled)
+{
+    setup_spaces(2);
+    for (unsigned n = 0; n < DIRS; n++) {
+        set_pde(dir(n), 0x08000000, (PT + (2 + n) * PAGE_SIZE) | RWUAD);
+        put(pte_at(2 + n, 0x08000000), (0x900000 + n * 0x1000) | RWUAD);
+    }
+    for (unsigned i = 0; i < 3 * DIRS; i++) {
+        load(i % DIRS);
+        cr_assert(!fake_shown(0x08000000)->mapped); /* the least recently used one was somebody else's */
+        cr_assert_eq(fill(0x08000000, GMEM_USER), FILL_MAPPED);
+        check();
+    }
+    load(DIRS - 2);
+    cr_assert(shows(0x08000000, 0x900000 + (DIRS - 2) * 0x1000, MAP_W | MAP_U));
+    /* A trace reaches those that are away. */
+    mmu_trace(vm, 0x900 + DIRS - 1);
+    load(DIRS - 1);
+    cr_assert(shows(0x08000000, 0x900000 + (DIRS - 1) * 0x1000, MAP_U));
+    check();
+}
+
+/* A global page that the tables no longer know shows until it faults; then what they say replaces it for good. */
+Test(shadowmmu_fill, spaces_replace_what_they_share)
+{
+    uint32_t word;
+
+    setup_spaces(2);
+    put(pte_at(1, SHARED), 0x800000 | (KERNEL & ~(PTE_D | PTE_W)));
+    put(0x800000, 1);
+    put(0x900000, 2);
+    cr_assert_eq(fill(SHARED, 0), FILL_MAPPED);
+    cr_assert(gmem_read(v, SHARED, &word, 4, 0, &f) && word == 1);
+    put(pte_at(1, SHARED), 0x900000 | PRIVATE);
+    cr_assert(shows(SHARED, 0x800000, MAP_R));
+    cr_assert_eq(fill(SHARED, GMEM_WRITE), FILL_MAPPED);
+    cr_assert(shows(SHARED, 0x900000, MAP_W));
+    cr_assert(gmem_read(v, SHARED, &word, 4, 0, &f) && word == 2);
+    live_drop_slot(vm, vm->mmu->space, SHARED >> 21);
+    cr_assert(!fake_shown(SHARED)->mapped);
+    check();
+}
+
+/* The world's page tables are one pool: a space that needs some gets them from those that are away. */
+Test(shadowmmu_fill, spaces_compete_for_tables)
+{
+    setup_spaces(3);
+    for (unsigned n = 0; n < DIRS; n++)
+        for (unsigned i = 0; i < 4; i++)
+            set_pde(dir(n), 0x08000000 + i * 0x400000, (PT + 2 * PAGE_SIZE) | RWUAD);
+    put(pte_at(2, 0x08000000), 0x900000 | RWUAD);
+    load(0);
+    cr_assert_eq(fill(SHARED, 0), FILL_MAPPED);
+    for (unsigned i = 0; i < 4; i++)
+        cr_assert_eq(fill(0x08000000 + i * 0x400000, GMEM_USER), FILL_MAPPED);
+    fake_world.tables_max = fake_world.tables;
+    load(1);
+    for (unsigned i = 0; i < 4; i++)
+        cr_assert_eq(fill(0x08000000 + i * 0x400000, GMEM_USER), FILL_MAPPED);
+    cr_assert_eq(fake_world.shortages, 1);
+    cr_assert(shows(SHARED, 0x800000, MAP_W) && shows(0x08c00000, 0x900000, MAP_W | MAP_U));
+    /* What all share can need one as well. The run takes 12. */
+    fake_world.tables_max = 12;
+    cr_assert_eq(fill(0xc0900000, 0), FILL_MAPPED);
+    cr_assert(shows(0xc0900000, 0x900000, MAP_W) && shows(0xc0400000, 0x400000, MAP_W));
+    check();
+    cr_assert_eq(fill(0x08000000, GMEM_USER), FILL_MAPPED);
+    check();
+    load(0);
+    cr_assert(!fake_shown(0x08000000)->mapped);
+    check();
+}

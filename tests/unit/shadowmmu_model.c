@@ -9,6 +9,9 @@
  * step each shadow entry must be one of that set, each true fault and each A/D bit must be the model's, the
  * pages of supervisor fetches must still be right if mmu_gens says that nothing changed, and the record
  * must agree with the fake world's page tables.
+ *
+ * Where views are spaces, the guest has more address spaces than there are views; what counts is what the loaded one
+ * shows, and view 0, which it may come to show at any time.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -19,10 +22,14 @@
 
 #define RAM (32u << 20)
 #define TABLES 0x200000u /* guest physical: the tables lie here, TABLE_PAGES pages */
-#define TABLE_PAGES 20u
-#define ROOTS 2u
+#define TABLE_PAGES 40u
+#define ROOTS_MAX 5u
 #define NPAGES 40u
+#define REGIONS 10u
+#define KERNEL_REGION 6u /* the first of KERNEL_REGIONS in the kernel's half */
+#define KERNEL_REGIONS 3u
 #define HISTORY 160u
+#define TABLES_MAX 8u /* where views are spaces, and the guest has paging on */
 
 /* One translation, as a TLB might hold it. */
 struct item {
@@ -39,6 +46,10 @@ static struct vm *vm;
 static struct vcpu *v;
 static uint8_t *ram;
 static uint64_t seed;
+static unsigned roots; /* of the guest's page tables */
+static struct {
+    unsigned shared_hits, hidden, private_globals, fills;
+} seen; /* what has happened */
 static uint32_t page_of[NPAGES];
 static struct history history[NPAGES];
 static struct {
@@ -227,13 +238,22 @@ static void history_invlpg(unsigned page)
     history[page].n = 0;
 }
 
+/* A page fault drops what is known of its page. (User views of their own drop only what the view that faulted has.) */
+static void history_fault(unsigned page)
+{
+    if (fake_world.spaces)
+        history[page].n = 0;
+}
+
 static bool item_allows(const struct item *item, const struct fake_page *e, unsigned view, uint32_t word)
 {
     if (item->gpn != e->gpn || !item->accessed)
         return false;
     if ((e->prot & MAP_W) && !(item->writable && item->dirty))
         return false;
-    if (item->user != !!(word & WORD_U) || (view && !item->user))
+    if (item->user != !!(word & WORD_U))
+        return false;
+    if (fake_world.spaces ? item->user != !!(e->prot & MAP_U) || (!view && !item->global) : view && !item->user)
         return false;
     return !((e->prot & MAP_X) && item->nx);
 }
@@ -253,9 +273,24 @@ static bool shadow_allowed(unsigned i, unsigned view)
     return false;
 }
 
+/* Only a space that is right, and the current CR3's, may be loaded; what it hides of view 0 is what its tables hide. */
+static void check_spaces(void)
+{
+    const struct mmu *m = vm->mmu;
+
+    cr_assert(!m->space->stale && m->space->id == fake_world.loaded);
+    cr_assert(!(v->cr0 & CR0_PG) || (m->space->bound && m->space->cr3 == v->cr3));
+    for (unsigned view = 0; view <= fake_world.direct_views; view++)
+        for (unsigned i = 0; i < NPAGES; i++)
+            cr_assert_eq(map_bit(m->view[view]->used, page_of[i] / SLOT_PAGES),
+                         fake_world.used[view][page_of[i] / SLOT_PAGES] != 0, "view %u page %#x", view, page_of[i]);
+}
+
 static void check_all(void)
 {
     history_note_all();
+    if (fake_world.spaces)
+        check_spaces();
     for (unsigned i = 0; i < NPAGES; i++) {
         for (unsigned view = 0; view <= fake_world.direct_views; view++)
             if (!vm->mmu->view[view]->stale)
@@ -300,12 +335,19 @@ static uint64_t random_frame(bool large)
     return (uint64_t)(0x400 + rnd(12)) << 12;
 }
 
-static uint64_t random_flags(bool pae)
+/* Where views are spaces: is this the guest kernel's half, which most edits make the same in all its address spaces? */
+static bool kernel_half(gla_t gla)
 {
+    return fake_world.spaces && gla >= 0xc0000000;
+}
+
+static uint64_t random_flags(gla_t gla, bool pae)
+{
+    bool kernel = kernel_half(gla);
     uint64_t e = rnd(8) ? PTE_P : 0;
 
-    e |= (rnd(4) ? PTE_W : 0) | (rnd(4) ? PTE_U : 0) | (rnd(3) ? PTE_A : 0) | (rnd(2) ? PTE_D : 0) |
-         (rnd(3) ? 0 : PTE_G);
+    e |= (rnd(4) ? PTE_W : 0) | (!rnd(4) == kernel ? PTE_U : 0) | (rnd(3) ? PTE_A : 0) | (rnd(2) ? PTE_D : 0) |
+         (!rnd(3) != kernel ? PTE_G : 0);
     if (pae && rnd(6) == 0)
         e |= PTE_NX;
     return e;
@@ -318,8 +360,9 @@ static void put_entry(uint64_t at, uint64_t e, unsigned size)
 
 /* Tables: page 0.. directories (PAE: four per root), then shared tables. */
 static uint64_t directory(unsigned root, unsigned pdpt) { return TABLES + (root * 4 + pdpt) * PAGE_SIZE; }
-static uint64_t table(unsigned n) { return TABLES + (ROOTS * 4 + n) * PAGE_SIZE; }
+static uint64_t table(unsigned n) { return TABLES + (roots * 4 + n) * PAGE_SIZE; }
 #define NTABLES 10u
+_Static_assert(ROOTS_MAX * 4 + NTABLES + ROOTS_MAX <= TABLE_PAGES, "room for all tables");
 
 static uint64_t random_table(void)
 {
@@ -332,22 +375,26 @@ static void edit_pde(unsigned i, unsigned root)
 {
     gla_t gla = page_gla(page_of[i]);
     bool pae = v->cr4 & CR4_PAE, large = rnd(3) == 0;
-    uint64_t e = random_flags(pae) | PTE_P, at;
+    bool all = kernel_half(gla) && rnd(4);
+    uint64_t e = random_flags(gla, pae) | PTE_P, at;
 
     if (rnd(10) == 0)
         e = 0;
     e |= large ? PTE_PS | (pae ? random_frame(true) : random_frame(true) & ~0x3fffffull) : random_table();
     if (rnd(25) == 0)
         e |= 0x4000;
-    at = pae ? directory(root, gla >> 30) + (gla >> 21 & 511) * 8 : directory(root, 0) + (gla >> 22) * 4;
-    put_entry(at, e, pae ? 8 : 4);
+    for (unsigned r = 0; r < roots; r++) {
+        at = pae ? directory(r, gla >> 30) + (gla >> 21 & 511) * 8 : directory(r, 0) + (gla >> 22) * 4;
+        if (r == root || all)
+            put_entry(at, e, pae ? 8 : 4);
+    }
 }
 
 static void edit_pte(unsigned i)
 {
     struct model w = model_walk(page_gla(page_of[i]));
     bool pae = v->cr4 & CR4_PAE;
-    uint64_t e = random_flags(pae) | random_frame(false);
+    uint64_t e = random_flags(page_gla(page_of[i]), pae) | random_frame(false);
 
     if (w.n != 2 || w.at[1] < TABLES || w.at[1] >= TABLES + TABLE_PAGES * PAGE_SIZE)
         return;
@@ -363,7 +410,7 @@ static void edit_pte(unsigned i)
 static void load_cr3(unsigned root)
 {
     if (v->cr4 & CR4_PAE) {
-        uint64_t pdpt = TABLES + (ROOTS * 4 + NTABLES + root) * PAGE_SIZE;
+        uint64_t pdpt = TABLES + (roots * 4 + NTABLES + root) * PAGE_SIZE;
 
         for (unsigned i = 0; i < 4; i++)
             put_entry(pdpt + i * 8, rnd(30) ? directory(root, i) | PTE_P : 0, 8);
@@ -374,6 +421,12 @@ static void load_cr3(unsigned root)
     }
     gmem_cr3_loaded(v);
     history_flush_all(!(v->cr4 & CR4_PGE));
+}
+
+/* The identity takes as many as it takes. */
+static void bound_tables(void)
+{
+    fake_world.tables_max = fake_world.spaces && (v->cr0 & CR0_PG) ? TABLES_MAX : 0;
 }
 
 static void toggle_mode(void)
@@ -412,6 +465,7 @@ static void toggle_mode(void)
         gmem_mode_changed(v, cr0, v->cr4, v->efer);
         history_flush_all(true);
     }
+    bound_tables();
 }
 
 static uint8_t *tables_after(gla_t gla, unsigned access, bool *ok, uint32_t *err, struct model *w)
@@ -425,45 +479,96 @@ static uint8_t *tables_after(gla_t gla, unsigned access, bool *ok, uint32_t *err
     return after;
 }
 
-static void shadow_access(unsigned i, unsigned view, unsigned access)
+/* What the guest would now find at an address. */
+static const struct fake_page *entry_at(unsigned view, gla_t gla)
+{
+    return fake_world.spaces ? fake_shown(gla) : fake_mapping(view, gla);
+}
+
+static bool entry_user(unsigned view, gla_t gla, const struct fake_page *e)
+{
+    if (fake_world.spaces)
+        return e->prot & MAP_U;
+    return view || (live_word(vm->mmu->view[0], gla_to_page(gla)) & WORD_U);
+}
+
+static bool goes_through(unsigned view, gla_t gla, unsigned access)
+{
+    const struct fake_page *e = entry_at(view, gla);
+    bool direct = view && (access & GMEM_USER); /* the kernel's code is never fetched from where the guest has it */
+
+    return e->mapped && (!(access & GMEM_WRITE) || (e->prot & MAP_W)) &&
+           (!direct || !(access & GMEM_FETCH) || (e->prot & MAP_X)) &&
+           (!(access & GMEM_USER) || entry_user(view, gla, e));
+}
+
+/* The view for an access that a test makes: half of them the kernel's, if that makes a difference. */
+static unsigned choose_view(unsigned *access)
+{
+    unsigned view = rnd(2) ? VIEW_KERNEL : 1 + rnd(fake_world.direct_views);
+
+    if (fake_world.spaces) {
+        cr_assert_eq(mmu_user_view(v), mmu_kernel_view(v));
+        return mmu_kernel_view(v);
+    }
+    if (view) /* nothing but user code runs there */
+        *access |= GMEM_USER;
+    return view && vm->mmu->lazy_views ? mmu_user_view(v) : view;
+}
+
+static void note_seen(unsigned view, gla_t gla)
+{
+    const struct fake_page *mine = fake_mapping(view, gla), *shared = fake_mapping(0, gla);
+    uint32_t word = live_word(vm->mmu->view[view], gla_to_page(gla));
+
+    if (!fake_world.spaces || !view)
+        return;
+    seen.fills++;
+    seen.hidden += fake_shown(gla) != shared && shared->mapped;
+    seen.private_globals += mine->mapped && (word & (WORD_G | WORD_U)) == WORD_G;
+}
+
+static void shadow_access(unsigned i, unsigned access)
 {
     gla_t gla = page_gla(page_of[i]) + rnd(PAGE_SIZE);
-    const struct fake_page *e = fake_mapping(view, gla);
+    unsigned view = choose_view(&access);
+    const struct fake_page *e;
     struct fault f = {0};
     struct model w;
     uint8_t *tables;
     uint32_t err;
-    bool ok, low = gla < fake_world.min_gla || (!view && gla >= WIN_BASE);
+    bool ok, low = gla < fake_world.min_gla || ((!view || fake_world.spaces) && gla >= WIN_BASE);
+    bool user_fetch = view && (access & GMEM_FETCH) && (access & GMEM_USER);
+    enum fill_result result;
 
-    if (view) /* nothing but user code runs there */
-        access |= GMEM_USER;
-    if (view && vm->mmu->lazy_views)
-        view = mmu_user_view(v);
-    e = fake_mapping(view, gla);
-    if (e->mapped && (!(access & GMEM_WRITE) || (e->prot & MAP_W)) &&
-        (!view || !(access & GMEM_FETCH) || (e->prot & MAP_X)) &&
-        (view || !(access & GMEM_USER) || (live_word(vm->mmu->view[0], page_of[i]) & WORD_U)))
-        return; /* goes through; check_all() says whether it may */
+    if (goes_through(view, gla, access)) { /* check_all() says whether it may */
+        seen.shared_hits += view && entry_at(view, gla) == fake_mapping(0, gla);
+        return;
+    }
     history_note_all();
     tables = tables_after(gla, access, &ok, &err, &w);
-    switch (mmu_fill(v, view, gla, access, &f)) {
+    result = mmu_fill(v, view, gla, access, &f);
+    e = entry_at(view, gla);
+    note_seen(view, gla);
+    switch (result) {
     case FILL_TRUE:
         cr_assert(!ok && !low, "page %#x access %u", page_of[i], access);
         cr_assert_eq(f.vec, VEC_PF);
         cr_assert_eq(f.err, err, "%#x instead of %#x", f.err, err);
         cr_assert_eq(f.cr2, gla);
+        history_fault(i);
         break;
     case FILL_MAPPED:
         cr_assert(ok && !low);
         cr_assert(e->mapped && e->gpn == w.item.gpn);
-        cr_assert(!(access & GMEM_WRITE) || (e->prot & MAP_W));
-        cr_assert(!view || !(access & GMEM_FETCH) || (e->prot & MAP_X));
+        cr_assert(goes_through(view, gla, access));
+        cr_assert(!fake_world.spaces || !fake_mapping(0, gla)->mapped || fake_mapping(0, gla)->gpn == w.item.gpn);
         break;
     case FILL_TRACED:
         cr_assert(ok && mmu_traced(vm, w.item.gpn) && (access & GMEM_WRITE));
         break;
     case FILL_SENSITIVE:
-        cr_assert(ok && view && (access & GMEM_FETCH) && !(e->prot & MAP_X));
+        cr_assert(ok && user_fetch && !(e->prot & MAP_X));
         break;
     case FILL_EMULATE:
         if (low)
@@ -495,6 +600,7 @@ static void monitor_access(unsigned i, unsigned access)
     tables = tables_after(gla, access, &ok, &err, &w);
     if (!gmem_read(v, gla, &word, 4, access, &f)) {
         cr_assert(!ok && f.err == err && f.cr2 == gla);
+        history_fault(i);
         cr_assert(!memcmp(tables, ram + TABLES, TABLE_PAGES * PAGE_SIZE), "A/D bits differ");
         return;
     }
@@ -532,9 +638,12 @@ static void one_step(unsigned step)
     unsigned i = rnd(NPAGES), access = accesses[rnd(8)];
     gpn_t gpn = rnd(2) ? 0x400 + rnd(12) : rnd(RAM >> 12);
 
+    if (fake_world.spaces && rnd(2))
+        i = i / REGIONS * REGIONS + KERNEL_REGION + rnd(KERNEL_REGIONS);
     switch (rnd(32)) {
     case 0 ... 1:
-        edit_pde(i, rnd(ROOTS));
+        if (!fake_world.spaces || rnd(4) == 0) /* so that much is shared for some time */
+            edit_pde(i, rnd(roots));
         break;
     case 2 ... 6:
         edit_pte(i);
@@ -551,7 +660,7 @@ static void one_step(unsigned step)
         history_invlpg(i);
         break;
     case 11:
-        load_cr3(rnd(ROOTS));
+        load_cr3(rnd(roots));
         break;
     case 12:
         if (rnd(4) == 0)
@@ -568,21 +677,23 @@ static void one_step(unsigned step)
         gla_t limit = mmu_user_limit(v);
 
         for (unsigned k = 0; k < NPAGES; k++) {
-            uint32_t word = live_word(vm->mmu->view[0], page_of[k]);
+            uint32_t word = live_word(vm->mmu->view[mmu_kernel_view(v)], page_of[k]);
 
+            cr_assert(!word || (word & WORD_U) || page_gla(page_of[k]) >= limit);
+            word = live_word(vm->mmu->view[VIEW_KERNEL], page_of[k]);
             cr_assert(!word || (word & WORD_U) || page_gla(page_of[k]) >= limit);
         }
         break;
     }
     case 16:
         history_note_all();
-        mmu_prefill(v, rnd(2) ? VIEW_KERNEL : 1, page_gla(page_of[i]));
+        mmu_prefill(v, rnd(2) ? mmu_kernel_view(v) : fake_world.spaces ? mmu_user_view(v) : 1, page_gla(page_of[i]));
         break;
     case 17 ... 22:
         monitor_access(i, access);
         break;
     default:
-        shadow_access(i, rnd(2) ? VIEW_KERNEL : 1 + rnd(fake_world.direct_views), access);
+        shadow_access(i, access);
     }
     if (rnd(2000) == 0)
         fake_world.fail_next = 1 + rnd(2);
@@ -593,18 +704,27 @@ static void one_step(unsigned step)
 
 static void choose_pages(void)
 {
-    static const gla_t region[] = {0, 0x400000, 0x600000, 0x08000000, 0x7fe00000, 0xb7c00000, 0xc0000000,
+    static const gla_t region[REGIONS] = {0, 0x400000, 0x600000, 0x08000000, 0x7fe00000, 0xb7c00000, 0xc0000000,
                                    0xc0200000, 0xff800000, 0xffc00000};
 
     for (unsigned i = 0; i < NPAGES; i++)
-        page_of[i] = gla_to_page(region[i % 10]) + (i < 20 ? i / 10 + 3 : rnd(512));
+        page_of[i] = gla_to_page(region[i % REGIONS]) + (i < 2 * REGIONS ? i / REGIONS + 3 : rnd(512));
 }
 
-static void run_model(uint64_t with_seed, bool pae, bool lazy, unsigned steps)
+enum config { EAGER_VIEWS, LAZY_VIEWS, SPACES };
+
+static void configure(enum config config)
+{
+    fake_world.direct_views = 2;
+    fake_world.min_gla = config == SPACES ? 0 : 0x10000;
+    fake_world.spaces = config == SPACES;
+    roots = config == SPACES ? ROOTS_MAX : 2;
+}
+
+static void run_model(uint64_t with_seed, bool pae, enum config config, unsigned steps)
 {
     seed = with_seed * 0x9e3779b97f4a7c15ull + 1;
-    fake_world.direct_views = 2;
-    fake_world.min_gla = 0x10000;
+    configure(config);
     vm = fake_vm_new(RAM);
     v = vm->vcpu;
     ram = vm->ram;
@@ -619,10 +739,11 @@ static void run_model(uint64_t with_seed, bool pae, bool lazy, unsigned steps)
     v->cr4 = CR4_PSE | CR4_PGE | (pae ? CR4_PAE : 0);
     v->efer = pae ? EFER_NXE : 0;
     gmem_mode_changed(v, CR0_PE, 0, 0);
+    bound_tables();
     load_cr3(0);
-    if (lazy)
+    if (config == LAZY_VIEWS)
         mmu_user_view(v);
-    for (unsigned k = 0; k < NPAGES * ROOTS; k++)
+    for (unsigned k = 0; k < NPAGES * roots; k++)
         edit_pde(k % NPAGES, k / NPAGES);
     for (unsigned k = 0; k < 3 * NPAGES; k++)
         edit_pte(k % NPAGES);
@@ -638,26 +759,47 @@ static void run_model(uint64_t with_seed, bool pae, bool lazy, unsigned steps)
 #define SEEDS 4u
 #define STEPS 12000u
 
-Test(shadowmmu_model, two_level)
+static void run_seeds(uint64_t first, bool pae, enum config config)
 {
     for (unsigned s = 1; s <= SEEDS; s++)
-        run_model(s, false, false, STEPS);
+        run_model(first + s, pae, config, STEPS);
+}
+
+Test(shadowmmu_model, two_level)
+{
+    run_seeds(0, false, EAGER_VIEWS);
 }
 
 Test(shadowmmu_model, two_level_lazy_views)
 {
-    for (unsigned s = 1; s <= SEEDS; s++)
-        run_model(100 + s, false, true, STEPS);
+    run_seeds(100, false, LAZY_VIEWS);
 }
 
 Test(shadowmmu_model, pae)
 {
-    for (unsigned s = 1; s <= SEEDS; s++)
-        run_model(200 + s, true, false, STEPS);
+    run_seeds(200, true, EAGER_VIEWS);
 }
 
 Test(shadowmmu_model, pae_lazy_views)
 {
-    for (unsigned s = 1; s <= SEEDS; s++)
-        run_model(300 + s, true, true, STEPS);
+    run_seeds(300, true, LAZY_VIEWS);
+}
+
+/* Has the guest met what spaces are about? */
+static void run_spaces(uint64_t first, bool pae)
+{
+    run_seeds(first, pae, SPACES);
+    cr_assert(seen.fills > 1000 && seen.shared_hits > 200 && seen.hidden > 20 && seen.private_globals > 50,
+              "%u %u %u %u", seen.fills, seen.shared_hits, seen.hidden, seen.private_globals);
+    cr_assert(fake_world.shortages > 10 && fake_world.loads > 1000, "%u %u", fake_world.shortages, fake_world.loads);
+}
+
+Test(shadowmmu_model, two_level_spaces)
+{
+    run_spaces(400, false);
+}
+
+Test(shadowmmu_model, pae_spaces)
+{
+    run_spaces(500, true);
 }

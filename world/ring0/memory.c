@@ -280,5 +280,4 @@ void ring0_memory_init(struct world *w, uint8_t *pool, uint32_t pool_pages)
     for (unsigned i = 0; i < w->nspaces; i++)
         w->space[i] = space_new(w);
     window_init(w);
-    world_load_view(w->vm, 1);
 }
