@@ -137,6 +137,11 @@ enum exit_reason {
 
 struct check;
 
+/* Where descriptors come from, and whether translated code can read them through SS. */
+struct desc_tables {
+    uint32_t gdt, gdt_limit, ldt, ldt_limit, flat_stack;
+};
+
 struct bt {
     struct bt_decoder decoder;
     struct bt_options opt;
@@ -173,6 +178,7 @@ struct bt {
     uint32_t ctx_mode[2], ctx_base[2], ctx_limit[2]; /* what the L1/L2 tables were filled under */
     uint32_t flush_count;
     uint32_t recent[64], nrecent; /* eips of TUs entered from the monitor */
+    struct desc_tables tables; /* what wd->reload was made for */
     uint32_t seg_state;      /* what world_seg_sync() was last called for */
     gla_t seg_limit;
     bool profile;            /* count cycles */
@@ -223,5 +229,9 @@ void check_fault(struct vcpu *v, const struct tu *t, unsigned n);
 void check_forget(struct bt *bt);
 
 #define NO_EXIT 0xffffffffu
+
+/* reload.c: note which loads of segment registers would change nothing; dirty: a bit per register that may have changed. */
+bool reload_tables_moved(const struct vcpu *v);
+void reload_note(struct vcpu *v, unsigned dirty);
 
 #endif

@@ -164,8 +164,9 @@ static bool take_segments(struct vcpu *v, uint32_t mode)
     uint32_t bias = mode & MODE_GSBIAS ? GS_BIAS : 0;
     bool ok;
 
-    if (!v->hsel_dirty && state == bt->seg_state && limit == bt->seg_limit)
+    if (!v->hsel_dirty && state == bt->seg_state && limit == bt->seg_limit && !reload_tables_moved(v))
         return true;
+    reload_note(v, v->hsel_dirty);
     if (state != bt->seg_state || limit != bt->seg_limit)
         v->hsel_dirty = 0x3f;
     for (unsigned s = 0; s < SEG_COUNT; s++)

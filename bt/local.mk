@@ -10,6 +10,7 @@ libmonitor_a_SOURCES += \
     %reldir%/emit.h \
     %reldir%/exec.c \
     %reldir%/insn.def \
+    %reldir%/reload.c \
     %reldir%/runonce.c \
     %reldir%/smc.c \
     %reldir%/state.c \

@@ -20,6 +20,12 @@ struct lookup_entry {
     tca_t tca;
 };
 
+/* A segment register: the negatives of its selector and of the descriptor at `gla` that make loading it again a
+ * no-op (negatives, because LEA and JECXZ compare without touching flags). */
+struct reload {
+    uint32_t neg_sel, gla, neg_lo, neg_hi;
+};
+
 struct windata {
     uint32_t callout_arg;  /* must stay first: the world's exit stub reads it */
     uint32_t spill_eax, spill_ecx, spill_edx;
@@ -29,6 +35,7 @@ struct windata {
     uint32_t irq_pending;  /* an interrupt waits for IF: STI and POPF must call out */
     uint32_t sel[8];       /* guest selectors, zero-extended.  ORDER SEG */
     uint32_t xcr0;         /* the guest's, low half: what XSAVE and kin may name */
+    struct reload reload[8]; /* ORDER SEG */
     tca_t l1[2][L1_SIZE];               /* [user] return cache: landing pads */
     struct lookup_entry l2[2][L2_SIZE]; /* [user] */
     _Alignas(64) uint8_t bounce[4096];  /* memory operand of instructions run for the interpreter */

@@ -129,6 +129,22 @@ static bool seg_load_data(struct vcpu *v, unsigned seg, uint16_t sel, struct fau
     return true;
 }
 
+bool seg_reload_same(struct vcpu *v, unsigned seg, gla_t *gla, struct desc *d)
+{
+    const struct seg *s = &v->seg[seg];
+    struct fault f;
+    struct seg now;
+
+    if (!vcpu_protected(v) || sel_is_null(s->sel) || !desc_linear(v, s->sel, gla) ||
+        !gmem_read(v, *gla, d, sizeof *d, GMEM_READ, &f))
+        return false;
+    if (!(d->hi & BIT(12)) || !(d->hi & BIT(8)) || (desc_is_code(*d) && !(d->hi & BIT(9))) || !desc_present(*d) ||
+        !seg_privileged(v, s->sel, *d))
+        return false;
+    seg_from_desc(&now, s->sel, *d);
+    return !memcmp(&now, s, sizeof now);
+}
+
 bool seg_load(struct vcpu *v, unsigned seg, uint16_t sel, struct fault *f)
 {
     if (!vcpu_protected(v)) {

@@ -34,6 +34,9 @@ void seg_from_desc(struct seg *s, uint16_t sel, struct desc d);
 /* MOV/POP/LDS to a data or stack segment register, all checks, sets the accessed bit;
  * SEG_SS does the stack rules; not for CS. */
 bool seg_load(struct vcpu *v, unsigned seg, uint16_t sel, struct fault *f);
+/* Would loading the selector that data segment register seg holds leave it as it is? Then that's why: this descriptor,
+ * at this address. */
+bool seg_reload_same(struct vcpu *v, unsigned seg, gla_t *gla, struct desc *d);
 /* Real-mode / V86 load. */
 void seg_load_real(struct vcpu *v, unsigned seg, uint16_t sel);
 /* Set a segment register outright and mark it for world_seg_sync(). */

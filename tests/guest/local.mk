@@ -21,6 +21,7 @@ test_guest_sources = \
     %reldir%/iret.c \
     %reldir%/paging.c \
     %reldir%/real.c \
+    %reldir%/reload.c \
     %reldir%/ring3.c \
     %reldir%/segment.c \
     %reldir%/shadow.c \
@@ -43,6 +44,7 @@ test_guests = \
     %reldir%/iret.elf \
     %reldir%/paging.elf \
     %reldir%/real.elf \
+    %reldir%/reload.elf \
     %reldir%/ring3.elf \
     %reldir%/segment.elf \
     %reldir%/shadow.elf \
