@@ -75,10 +75,10 @@ enum { EAX, EBX, ECX, EDX };
 #define XCR0_HOST 0xe7u
 
 #define EXT1_EDX_NX BIT(20)
-/* ABM SSE4A MISALIGNSSE 3DNOWPREFETCH XOP FMA4 TBM. */
-#define EXT1_ECX_HOST (BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21))
-/* MMXEXT 3DNOWEXT 3DNOW, and (AMD) the copies of leaf 1. */
-#define EXT1_EDX_HOST (BIT(22) | BIT(30) | BIT(31))
+/* ABM SSE4A 3DNOWPREFETCH.  Not MISALIGNSSE, XOP, FMA4 and TBM: the interpreter doesn't know them. */
+#define EXT1_ECX_HOST (BIT(5) | BIT(6) | BIT(8))
+/* MMXEXT, and (AMD) the copies of leaf 1.  Not 3DNow!. */
+#define EXT1_EDX_HOST BIT(22)
 #define EXT1_EDX_COPIES (LEAF1_EDX & 0x0183f3ffu & ~(BIT(19) | BIT(20)))
 #define EXT7_EDX_INVARIANT_TSC BIT(8)
 /* What AMD's processors have no need to guard against. */

@@ -23,6 +23,7 @@ struct target {
     struct desc d;
     uint32_t eip;
     unsigned cpl;
+    unsigned slot; /* a CALL on the same stack pushes two of this size; 0: no such */
 };
 
 void cs_commit(struct vcpu *v, uint16_t sel, struct desc d, unsigned cpl)
@@ -40,11 +41,13 @@ static void target_enter(struct vcpu *v, const struct target *t)
     v->eip = t->eip;
 }
 
-/* Presence, limit and accessed bit: the checks that come last for every target. */
+/* Presence, room for a CALL's frame, limit and accessed bit: the checks that come last for every target. */
 static bool target_finish(struct vcpu *v, struct target *t, struct fault *f)
 {
     if (!desc_present(t->d))
         return fault_set(f, VEC_NP, true, sel_err(t->sel, 0));
+    if (t->slot && !frame_fits(&v->seg[SEG_SS], v->gpr[REG_ESP], 2 * t->slot, t->slot))
+        return fault_set(f, VEC_SS, true, 0);
     if (t->eip > desc_limit(t->d))
         return fault_gp(f, 0);
     return desc_access(v, t->sel, &t->d, f);
@@ -86,20 +89,20 @@ static bool target_gate(struct vcpu *v, struct desc g, bool jmp, struct target *
     if (!desc_is_code(t->d) || dpl > v->cpl || (jmp && !desc_is_conforming(t->d) && dpl != v->cpl))
         return fault_gp(f, sel_err(t->sel, 0));
     t->cpl = desc_is_conforming(t->d) ? v->cpl : dpl;
+    t->slot = jmp || t->cpl < v->cpl ? 0 : gate_is32(g) ? 4 : 2;
     return target_finish(v, t, f);
 }
 
 /* --- CALL's frames --- */
 
-static bool call_same(struct vcpu *v, const struct target *t, unsigned opsize, uint32_t next_eip,
-                      struct fault *f)
+static bool call_same(struct vcpu *v, const struct target *t, uint32_t next_eip, struct fault *f)
 {
     uint32_t slots[2] = {next_eip, v->seg[SEG_CS].sel};
     uint32_t esp = v->gpr[REG_ESP];
 
-    if (opsize == 2)
+    if (t->slot == 2)
         frame_narrow(slots, 2);
-    if (!frame_push(v, &v->seg[SEG_SS], &esp, slots, 2 * opsize, opsize, gmem_cpl(v), 0, f))
+    if (!frame_push(v, &v->seg[SEG_SS], &esp, slots, 2 * t->slot, t->slot, gmem_cpl(v), 0, f))
         return false;
     v->gpr[REG_ESP] = esp;
     target_enter(v, t);
@@ -143,7 +146,7 @@ static bool call_inner(struct vcpu *v, const struct target *t, struct desc g, ui
 static bool far_gate(struct vcpu *v, uint16_t sel, struct desc g, bool jmp, uint32_t next_eip,
                      struct fault *f)
 {
-    struct target t;
+    struct target t = {0};
 
     if (!gate_allowed(v, sel, g, f))
         return false;
@@ -161,7 +164,7 @@ static bool far_gate(struct vcpu *v, uint16_t sel, struct desc g, bool jmp, uint
     else if (t.cpl < v->cpl)
         return call_inner(v, &t, g, next_eip, f);
     else
-        return call_same(v, &t, gate_is32(g) ? 4 : 2, next_eip, f);
+        return call_same(v, &t, next_eip, f);
     return true;
 }
 
@@ -170,7 +173,7 @@ static bool far_protected(struct vcpu *v, uint16_t sel, uint32_t off, unsigned o
 {
     const uint32_t gates =
         BIT(DESC_TSS16) | BIT(DESC_TSS32) | BIT(DESC_TASK) | BIT(DESC_CALL16) | BIT(DESC_CALL32);
-    struct target t = {.sel = sel, .eip = off};
+    struct target t = {.sel = sel, .eip = off, .slot = jmp ? 0 : opsize};
 
     if (sel_is_null(sel))
         return fault_gp(f, 0);
@@ -184,7 +187,7 @@ static bool far_protected(struct vcpu *v, uint16_t sel, uint32_t off, unsigned o
     if (!target_direct(v, &t, f))
         return false;
     if (!jmp)
-        return call_same(v, &t, opsize, next_eip, f);
+        return call_same(v, &t, next_eip, f);
     target_enter(v, &t);
     return true;
 }

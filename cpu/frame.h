@@ -66,6 +66,8 @@ bool ss_check(struct vcpu *v, uint16_t sel, unsigned dpl, uint8_t vec, uint32_t 
 /* SS:ESP of an inner ring from the current TSS (SDM 5.8.5). */
 bool tss_stack(struct vcpu *v, unsigned cpl, uint32_t ext, struct seg *ss, uint32_t *esp, struct fault *f);
 
+/* Has the segment room for a frame of n bytes, in slots of `slot` bytes, below esp?  Pages are not looked at. */
+bool frame_fits(const struct seg *ss, uint32_t esp, unsigned n, unsigned slot);
 /*
  * Write n bytes (slots of `slot` bytes, lowest address first) below *esp of `ss` in one go, all or nothing,
  * and move *esp.  A stack that wraps is honoured.  Past the limit: #SS(err).

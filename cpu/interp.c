@@ -382,6 +382,7 @@ bool exec_map1(struct exec *x)
     case 0xc8 ... 0xcf: return exec_bswap(x);
     case 0x10 ... 0x17: case 0x28 ... 0x2f: case 0x50 ... 0x77: case 0x7c ... 0x7f: case 0xc2:
     case 0xc4 ... 0xc6: case 0xd0 ... 0xfe: return exec_simd(x);
+    case 0x78: case 0x79: return x->in.pp & 1 && !x->in.mem ? exec_simd(x) : ud(x); /* EXTRQ, INSERTQ */
     default: return ud(x);
     }
 }

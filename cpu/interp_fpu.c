@@ -171,11 +171,21 @@ static uint32_t evex_scale(const struct insn *in, unsigned size)
     return size;
 }
 
+/* MOVNTSS, MOVNTSD, EXTRQ, INSERTQ: AMD's alone. */
+static bool insn_is_sse4a(const struct insn *in)
+{
+    if (in->vex || in->map != 1)
+        return false;
+    return in->opcode == 0x2b ? in->mem && in->pp >= 2 : in->opcode == 0x78 || in->opcode == 0x79;
+}
+
 bool exec_simd(struct exec *x)
 {
     struct insn *in = &x->in;
     struct fpmem m;
 
+    if (unlikely(insn_is_sse4a(in)) && !cpuid_feature(x->v, 0x80000001, 0, REG_ECX, 6))
+        return ud(x);
     if (!simd_allowed(x))
         return false;
     if (in->vex)

@@ -7,14 +7,16 @@
  * leaves ESI, EDI and ECX at the iteration that met it and EIP on the
  * instruction.  One call does at most INTERP_REP_MAX iterations, one while TF
  * or a data breakpoint wants to see each, and stops early when an event waits.
- * A page fault in the middle of REPE CMPS or SCAS restores the flags of before
- * the instruction.
+ * Suspended in the middle by a fault or an interrupt, REPE CMPS and SCAS show the
+ * flags of before the instruction on Intel's CPUs (SDM vol. 2 under REP) and those
+ * of the last comparison on AMD's: the model's vendor decides.
  *
  * REP MOVS and REP STOS that go upwards move blocks within a page instead of
  * single elements.  A block never reaches from its source into its destination
  * (as offsets in a page: two linear pages may be one physical page), so the
  * elements after that point see what the elements before it wrote.
  */
+#include "cpu/cpuid.h"
 #include "cpu/interp_priv.h"
 
 #define BLOCK_MAX 512u
@@ -169,12 +171,21 @@ static uint32_t block_iterations(struct exec *x, unsigned size, uint32_t count)
     return bytes / size;
 }
 
+static bool op_compares(unsigned op) { return op == 0xa6 || op == 0xae; }
+
+/* The flags that a suspended instruction shows; the last iteration will set its own. */
+static void flags_suspended(struct exec *x, unsigned op, uint32_t old)
+{
+    if (op_compares(op) && x->v->eflags != old && !cpuid_is_amd(x->v->cpuid))
+        x->v->eflags = old;
+}
+
 /* Has this REPE/REPNE met its condition?  Only CMPS and SCAS look at ZF. */
 static bool rep_ends(const struct exec *x)
 {
     unsigned op = x->in.opcode & 0xfe;
 
-    if (op != 0xa6 && op != 0xae)
+    if (!op_compares(op))
         return false;
     return !(x->v->eflags & EFLAGS_ZF) == (x->in.rep == 0xf3);
 }
@@ -192,14 +203,14 @@ bool exec_string(struct exec *x)
     while ((count = addr_reg(x, REG_ECX)) != 0) {
         if (done >= limit || (done && x->v->attention)) {
             if (!(old & EFLAGS_TF))
-                x->v->eflags = old; /* a fault in a later part wants these; the last iteration sets its own */
+                flags_suspended(x, op, old);
             x->partial = true;
             return true;
         }
         n = blocks ? block_iterations(x, size, (uint32_t)min_u64(count, limit - done)) : 0;
         if (n == 0) {
             if (!one_iteration(x, size)) {
-                x->v->eflags = old;
+                flags_suspended(x, op, old);
                 return false;
             }
             addr_add(x, REG_ECX, -1u);

@@ -65,10 +65,8 @@ void stack_drop(struct vcpu *v, uint32_t bytes)
 
 /* The rare frame that runs over the end of its segment: `first` bytes at low, the rest at offset 0. */
 static bool frame_push_wrapped(struct vcpu *v, const struct seg *ss, uint32_t low, uint32_t first,
-                               const uint8_t *buf, unsigned n, unsigned access, uint32_t err, struct fault *f)
+                               const uint8_t *buf, unsigned n, unsigned access, struct fault *f)
 {
-    if (!seg_fits(ss, low, first) || !seg_fits(ss, 0, n - first))
-        return fault_set(f, VEC_SS, true, err);
     return gmem_probe(v, ss->base + low, first, access, f) && gmem_probe(v, ss->base, n - first, access, f) &&
            gmem_write(v, ss->base + low, buf, first, access, f) &&
            gmem_write(v, ss->base, buf + first, n - first, access, f);
@@ -85,24 +83,37 @@ static bool frame_push_fault(struct vcpu *v, gla_t low, unsigned n, unsigned slo
     return false;
 }
 
+/* Does a frame that is to lie at low, below top, run over the end of its segment? */
+static bool frame_wraps(const struct seg *ss, uint32_t low, uint32_t top)
+{
+    return unlikely(low >= top && top != 0) && !seg_is_flat(ss);
+}
+
+bool frame_fits(const struct seg *ss, uint32_t esp, unsigned n, unsigned slot)
+{
+    uint32_t mask = stack_mask(ss), top = esp & mask, low = (top - n) & mask, first = mask - low + 1;
+
+    if (unlikely(!(ss->attr & SEG_ATTR_P)))
+        return false;
+    if (!frame_wraps(ss, low, top))
+        return seg_fits(ss, low, n);
+    /* No slot may straddle the end. */
+    return top % slot == 0 && seg_fits(ss, low, first) && seg_fits(ss, 0, n - first);
+}
+
 bool frame_push(struct vcpu *v, const struct seg *ss, uint32_t *esp, const void *buf, unsigned n,
                 unsigned slot, unsigned user, uint32_t err, struct fault *f)
 {
     uint32_t mask = stack_mask(ss), top = *esp & mask, low = (top - n) & mask;
     unsigned access = GMEM_WRITE | user;
 
-    if (unlikely(!(ss->attr & SEG_ATTR_P)))
+    if (unlikely(!frame_fits(ss, *esp, n, slot)))
         return fault_set(f, VEC_SS, true, err);
-    if (likely(low < top || top == 0) || seg_is_flat(ss)) {
-        if (unlikely(!seg_fits(ss, low, n)))
-            return fault_set(f, VEC_SS, true, err);
-        if (!gmem_write(v, ss->base + low, buf, n, access, f))
-            return frame_push_fault(v, ss->base + low, n, slot, access, f);
-    } else {
-        if (top % slot) /* one slot would straddle the end */
-            return fault_set(f, VEC_SS, true, err);
-        if (!frame_push_wrapped(v, ss, low, mask - low + 1, buf, n, access, err, f))
+    if (frame_wraps(ss, low, top)) {
+        if (!frame_push_wrapped(v, ss, low, mask - low + 1, buf, n, access, f))
             return false;
+    } else if (!gmem_write(v, ss->base + low, buf, n, access, f)) {
+        return frame_push_fault(v, ss->base + low, n, slot, access, f);
     }
     *esp = (*esp & ~mask) | low;
     return true;

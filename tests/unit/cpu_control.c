@@ -273,6 +273,8 @@ Test(cpu_control, cpuid_host_hides)
     cr_assert_eq(o[3] & (BIT(20) | BIT(24) | BIT(27) | BIT(31)), 0, "CET AMX STIBP SSBD");
     cpuid_query(v, 0x80000001, 0, o);
     cr_assert_eq(o[3] & (BIT(11) | BIT(27) | BIT(29)), 0, "SYSCALL RDTSCP LM");
+    cr_assert_eq(o[2] & (BIT(7) | BIT(11) | BIT(16) | BIT(21)), 0, "MISALIGNSSE XOP FMA4 TBM");
+    cr_assert_eq(o[3] & (BIT(30) | BIT(31)), 0, "3DNow!");
     v->xcr0 = 3;
     cpuid_query(v, 0xd, 0, o);
     cr_assert_eq(o[0], 0xe7);

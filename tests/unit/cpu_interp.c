@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "cpu/control.h"
 #include "cpu/interp.h"
 #include "tests/fake/i386.h"
 #include "tests/fake/io.h"
@@ -524,7 +525,16 @@ Test(cpu_interp, rep_zero_and_16bit)
     cr_expect_eq(fake_gmem.mem[DATA_AT + 0x10000], 0);
 }
 
-Test(cpu_interp, rep_cmps_fault_keeps_flags)
+/* A host of the other vendor. */
+static void amd(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    (void)subleaf;
+    memset(out, 0, 16);
+    if (leaf == 0)
+        memcpy(out + 1, "AuthcAMDenti", 12);
+}
+
+static void rep_cmps_that_faults(void)
 {
     fake_gmem.flags[(DATA_AT >> 12) + 1] = FAKE_ABSENT;
     v->gpr[REG_ESI] = DATA_AT + 0xffe;
@@ -533,8 +543,21 @@ Test(cpu_interp, rep_cmps_fault_keeps_flags)
     v->eflags |= EFLAGS_CF | EFLAGS_OF;
     cr_expect_eq(step(BYTES(0xf3, 0xa6)), INTERP_FAULT);
     cr_expect_eq(v->gpr[REG_ECX], 7);
-    cr_expect_eq(v->eflags & EFLAGS_ARITH, EFLAGS_CF | EFLAGS_OF);
     cr_expect_eq(f.cr2, DATA_AT + 0x1000);
+}
+
+Test(cpu_interp, rep_cmps_fault_keeps_flags)
+{
+    rep_cmps_that_faults();
+    cr_expect_eq(v->eflags & EFLAGS_ARITH, EFLAGS_CF | EFLAGS_OF);
+}
+
+Test(cpu_interp, rep_cmps_fault_shows_last_comparison_on_amd)
+{
+    fake_io.cpuid = amd;
+    v->cpuid = cpuid_model_find("host");
+    rep_cmps_that_faults();
+    cr_expect_eq(v->eflags & EFLAGS_ARITH, EFLAGS_ZF | EFLAGS_PF);
 }
 
 /* --- port I/O --- */

@@ -325,6 +325,28 @@ Test(cpu_interp_fp, xsavec_and_compacted_images)
     cr_expect_eq(fake_ymm_high(5)[9], 0x77);
 }
 
+Test(cpu_interp_fp, sse4a_by_the_model)
+{
+    uint8_t *at = fake_gmem.mem + DATA_AT;
+
+    expect_fault(VEC_UD, BYTES(0xf3, 0x0f, 0x2b, 0x13)); /* btvmm32 is Intel's */
+    expect_fault(VEC_UD, BYTES(0xf2, 0x0f, 0x79, 0xca));
+    v->cpuid = cpuid_model_find("host");
+    expect_fault(VEC_UD, BYTES(0x0f, 0x78, 0xca)); /* VMREAD */
+    if (!__builtin_cpu_supports("sse4a"))
+        return;
+    memset(fake_xmm(2), 0x22, 16);
+    expect_ok(BYTES(0xf3, 0x0f, 0x2b, 0x13));
+    cr_expect(get32(at) == 0x22222222 && at[4] == 0);
+    expect_ok(BYTES(0xf2, 0x0f, 0x2b, 0x53, 0x09)); /* needs no alignment */
+    cr_expect(get32(at + 9) == 0x22222222 && at[8] == 0 && at[16] == 0x22 && at[17] == 0);
+    memset(fake_xmm(1), 0xff, 8);
+    expect_ok(BYTES(0xf2, 0x0f, 0x78, 0xca, 0x08, 0x04)); /* INSERTQ: 8 bits at bit 4 */
+    cr_expect_eq(get32(fake_xmm(1)), 0xfffff22f);
+    expect_ok(BYTES(0x66, 0x0f, 0x78, 0xc1, 0x0c, 0x00)); /* EXTRQ: the lowest 12 */
+    cr_expect_eq(get32(fake_xmm(1)), 0x22f);
+}
+
 Test(cpu_interp_fp, maskmovdqu)
 {
     memset(fake_xmm(1), 0x11, 16);

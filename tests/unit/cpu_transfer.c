@@ -98,6 +98,10 @@ Test(cpu_transfer, far_call_direct)
     cr_assert_eq(v->gpr[REG_ESP], KSTACK_TOP);
     fake_gmem.flags[0xa] = FAKE_READONLY;
     fails(far_call(v, K_CODE, 0x9000, 4, 0, &f), VEC_PF, PFERR_W | PFERR_P);
+    v->seg[SEG_SS].limit = KSTACK_TOP - 6;
+    fails(far_call(v, K_CODE, 0x9000, 4, 0, &f), VEC_SS, 0);
+    fails(far_call(v, K_CODE16, 0x10000, 4, 0, &f), VEC_SS, 0); /* before the target's limit */
+    cr_assert(far_jmp(v, K_CODE, 0x9000, 4, 0, &f));
 }
 
 Test(cpu_transfer, call_gate_to_an_inner_ring_and_back)
