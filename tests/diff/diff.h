@@ -53,6 +53,7 @@ struct outcome {
     enum outcome_kind kind;
     unsigned vec;
     uint32_t err, cr2;
+    bool wrapped; /* interpreter: the instruction it stopped at made an access across 4 GiB */
     struct cpu_state s;
     const struct guest_mem *mem;
 };
@@ -81,11 +82,18 @@ bool replay_write(FILE *f, const struct seq *s, const struct outcome *o);
 /* compare.c */
 /* The group that an address lies in, or NULL. */
 const struct group *seq_group_at(const struct seq *s, uint32_t eip, uint32_t *offset);
+/* The opcode, behind its prefixes, of the instruction under test that the run faulted at, or NULL. */
+const uint8_t *seq_main_opcode(const struct seq *s, const struct outcome *o);
 /* The flags that mean nothing where the run ended. */
 uint32_t undefined_flags(const struct seq *s, const struct outcome *o);
-/* Equal, with no allowance made but for undefined flags. */
+/* Equal, with no allowance made but for undefined flags; and in all that is defined. */
 bool outcome_same(const struct seq *s, const struct outcome *a, const struct outcome *b);
 bool outcome_equal(const struct seq *s, const struct outcome *a, const struct outcome *b);
+
+/* undefined.c: the rule by which the outcomes of the real CPU and the interpreter may differ, or -1. */
+#define UNDEFINED_RULES 8
+int undefined_rule(const struct seq *s, const struct outcome *a, const struct outcome *b);
+const char *undefined_rule_name(int rule);
 
 /* report.c */
 void report(FILE *f, const struct seq *s, const char *an, const struct outcome *a, const char *bn,

@@ -39,6 +39,8 @@ static struct {
     struct stats stats;
     struct native_ctx fp;
     uint8_t *jit;
+    bool wrapped; /* an access lay across 4 GiB, the last one of the instruction at wrapped_eip */
+    uint32_t wrapped_eip;
 } *e;
 
 #define STACK_TOP (SYS_BASE + (uint32_t)sizeof e->sys + (uint32_t)sizeof e->stack)
@@ -79,6 +81,10 @@ static bool access_bytes(gla_t gla, void *buf, unsigned len, unsigned access, en
     uint8_t *p = buf;
     uint32_t err;
 
+    if (len && gla + len - 1 < gla) {
+        e->wrapped = true;
+        e->wrapped_eip = e->vcpu.eip;
+    }
     for (gla_t at = gla; at - gla < len; at = (at | PAGE_MASK) + 1)
         if (!page_at(at, access, &err)) {
             fault_set(f, VEC_PF, true, err);
@@ -323,6 +329,7 @@ static void interp_engine_run(const struct seq *s, struct outcome *o)
     system_tables_make(&e->sys, SYS_BASE, STACK_TOP, handlers);
     seq_memory(s, &e->mem);
     setup_vcpu(s);
+    e->wrapped = false;
     o->kind = run_loop(v, s, &f);
     o->vec = f.vec;
     o->err = f.has_err ? f.err : 0;
@@ -335,6 +342,7 @@ static void interp_engine_run(const struct seq *s, struct outcome *o)
         o->s.sel[i] = v->seg[i].sel;
     if (v->cpl != 3)
         undo_delivery(o, v);
+    o->wrapped = e->wrapped && e->wrapped_eip == o->s.eip;
     o->mem = &e->mem;
     if (o->kind == OUT_SKIP && e->vm.stop)
         fprintf(stderr, "difftest: the interpreter stopped: %s\n", e->vm.stop_msg);

@@ -313,6 +313,8 @@ static void put_form(struct gen *q, const struct form *f)
         choose_operand(q, ext, mem);
     if (mem && f->attr & M && chance(q, 85))
         put_setup(q);
+    if (f->map == 1 && (f->op == 0xa5 || f->op == 0xad) && !q->osz) /* see below */
+        put_mov(q, 1, ((uint32_t)rnd64(&q->rng) & ~31u) | rnd(q, 17));
     if (may_lock(f, ext) ? mem && chance(q, 12) : rnd(q, 200) == 0)
         prefix_add(q, &p, 0xf0);
     if (!(f->attr & NOREP) && f->map == 0 && chance(q, 2))
@@ -493,6 +495,9 @@ static unsigned choose_x87(struct gen *q)
     return op;
 }
 
+/* EXTRQ, INSERTQ: with 66 or F2, between registers; the rest of these opcodes is undefined, its length too. */
+static bool op_is_sse4a(unsigned op) { return op == 0x78 || op == 0x79; }
+
 static bool sse_opcode_wanted(unsigned op)
 {
     if (op >= 0x10 && op <= 0x17)
@@ -501,7 +506,7 @@ static bool sse_opcode_wanted(unsigned op)
         return true;
     if (op >= 0x50 && op <= 0x77)
         return true;
-    if (op == 0x7c || op == 0x7d || op == 0x7e || op == 0x7f)
+    if (op_is_sse4a(op) || (op >= 0x7c && op <= 0x7f))
         return true;
     return op == 0xc2 || (op >= 0xc4 && op <= 0xc6) || (op >= 0xd0 && op != 0xf7 && op != 0xff);
 }
@@ -513,7 +518,7 @@ static unsigned choose_sse(struct gen *q)
     do
         op = rnd(q, 256);
     while (!sse_opcode_wanted(op));
-    choose_operand(q, rnd(q, 8), op != 0x77 && chance(q, 40));
+    choose_operand(q, rnd(q, 8), op != 0x77 && !op_is_sse4a(op) && chance(q, 40));
     return op;
 }
 
@@ -537,7 +542,9 @@ void put_fp(struct gen *q)
     unsigned op = x87 ? choose_x87(q) : choose_sse(q);
     if (chance(q, 90))
         put_fp_setup(q);
-    if (!x87 && chance(q, 75))
+    if (!x87 && op_is_sse4a(op))
+        prefix_add(q, &p, mandatory[chance(q, 50) ? 1 : 3]);
+    else if (!x87 && chance(q, 75))
         prefix_add(q, &p, mandatory[1 + rnd(q, 3)]);
     put_prefixes(q, &p);
     if (!x87)
@@ -547,6 +554,8 @@ void put_fp(struct gen *q)
         put_operand(q);
     if (!x87 && ((op >= 0x70 && op <= 0x73) || op == 0xc2 || (op >= 0xc4 && op <= 0xc6)))
         put(q, (uint8_t)rnd(q, chance(q, 70) ? 16 : 256));
+    if (!x87 && op == 0x78) /* two immediates */
+        put_n(q, (uint32_t)rnd64(&q->rng), 2);
     q->g->undef = 0;
 }
 

@@ -88,10 +88,10 @@ static void put_pop_to_seg(struct gen *q)
 static void put_clear_upper_half(struct gen *q)
 {
     q->g->main_len = (uint8_t)(q->g->len - q->g->main_at);
-    if (!q->code32 || !q->osz)
+    if (!q->osz)
         return;
     q->g->undef_memory = true;
-    put(q, 0x66);
+    put(q, q->code32 ? 0x66 : 0x67);
     put(q, 0xc7);
     put(q, 0x44);
     put(q, 0x24);

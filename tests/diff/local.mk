@@ -20,7 +20,8 @@ check_PROGRAMS += %reldir%/difftest
     %reldir%/native.c \
     %reldir%/native.h \
     %reldir%/native_entry.S \
-    %reldir%/report.c
+    %reldir%/report.c \
+    %reldir%/undefined.c
 %canon_reldir%_difftest_CPPFLAGS = $(AM_CPPFLAGS) -DHOSTED_TEST
 %canon_reldir%_difftest_CFLAGS = $(AM_CFLAGS) -fPIE -fcf-protection=none
 %canon_reldir%_difftest_LDFLAGS = -pie

@@ -38,7 +38,7 @@ static struct {
     unsigned hits;
 } bucket[MAX_BUCKETS];
 static unsigned nbuckets;
-static uint64_t counts[4], vec_counts[32];
+static uint64_t counts[4], vec_counts[32], rule_counts[UNDEFINED_RULES];
 
 static bool add_engine(const char *name)
 {
@@ -76,9 +76,11 @@ static bool parse_features(char *list)
     return true;
 }
 
-/* Runs all engines; the outcome that differs from the first engine's, or 0. */
-static unsigned run_all(const struct seq *s, struct outcome out[MAX_ENGINES])
+/* Runs all engines; the outcome that differs from the first engine's, or 0.  *rule: that it may, by one in
+ * undefined.c; -1: there was no need of one. */
+static unsigned run_all(const struct seq *s, struct outcome out[MAX_ENGINES], int *rule)
 {
+    *rule = -1;
     for (unsigned i = opt.nengines; i--;) { /* the reference last */
         opt.engine[i]->run(s, &out[i]);
         if (out[i].kind == OUT_TIMEOUT || out[i].kind == OUT_SKIP) {
@@ -91,17 +93,19 @@ static unsigned run_all(const struct seq *s, struct outcome out[MAX_ENGINES])
     if (out[0].kind == OUT_SKIP)
         return 0;
     for (unsigned i = 1; i < opt.nengines; i++)
-        if (!outcome_equal(s, &out[0], &out[i]))
+        if (!outcome_equal(s, &out[0], &out[i]) && (*rule = undefined_rule(s, &out[0], &out[i])) < 0)
             return i;
     return 0;
 }
 
 static void minimise(struct seq *s, struct outcome out[MAX_ENGINES])
 {
+    int rule;
+
     for (unsigned i = s->ngroups; i-- && s->ngroups > 1;) {
         struct seq smaller = *s;
         seq_drop(&smaller, i);
-        if (run_all(&smaller, out))
+        if (run_all(&smaller, out, &rule))
             *s = smaller;
     }
 }
@@ -125,9 +129,10 @@ static void show_failure(const struct seq *original, uint64_t seed)
     struct seq s = *original;
     struct outcome out[MAX_ENGINES];
     char name[64], path[512];
+    int rule;
 
     minimise(&s, out);
-    unsigned bad = run_all(&s, out);
+    unsigned bad = run_all(&s, out, &rule);
     if (!bad) {
         fprintf(stderr, "difftest: sequence %#llx failed once only\n", (unsigned long long)seed);
         return;
@@ -150,11 +155,15 @@ static bool test_one(uint64_t seed)
 {
     static struct seq s;
     struct outcome out[MAX_ENGINES];
+    int rule;
 
     seq_generate(&s, seed, opt.features);
-    unsigned bad = run_all(&s, out);
-    counts[out[0].kind]++;
-    if (out[0].kind == OUT_FAULT && out[0].vec < 32)
+    unsigned bad = run_all(&s, out, &rule);
+    if (rule >= 0 && !bad)
+        rule_counts[rule]++;
+    else
+        counts[out[0].kind]++;
+    if (rule < 0 && out[0].kind == OUT_FAULT && out[0].vec < 32)
         vec_counts[out[0].vec]++;
     if (opt.emit_file && opt.nengines > 1 && outcome_same(&s, &out[0], &out[1]))
         replay_write(opt.emit_file, &s, &out[0]);
@@ -206,11 +215,20 @@ static bool parse_options(int argc, char **argv)
 static void summary(uint64_t failures, double seconds)
 {
     const char *lead = opt.tap ? "# " : "";
+    uint64_t compared = counts[OUT_END] + counts[OUT_FAULT], left_out = counts[OUT_TIMEOUT] + counts[OUT_SKIP];
 
-    printf("%sseed %llu: %llu sequences, %llu ended, %llu faulted, %llu left out, %.1f s\n%sfaults:", lead,
-           (unsigned long long)opt.seed, (unsigned long long)(counts[0] + counts[1] + counts[2] + counts[3]),
+    for (unsigned i = 0; i < UNDEFINED_RULES; i++)
+        left_out += rule_counts[i];
+    printf("%sseed %llu: %llu sequences, %llu ended, %llu faulted, %llu left out, %.1f s\n", lead,
+           (unsigned long long)opt.seed, (unsigned long long)(compared + left_out),
            (unsigned long long)counts[OUT_END], (unsigned long long)counts[OUT_FAULT],
-           (unsigned long long)(counts[OUT_TIMEOUT] + counts[OUT_SKIP]), seconds, lead);
+           (unsigned long long)left_out, seconds);
+    printf("%sleft out: endless %llu, host's system call %llu", lead, (unsigned long long)counts[OUT_TIMEOUT],
+           (unsigned long long)counts[OUT_SKIP]);
+    for (int i = 0; i < UNDEFINED_RULES; i++)
+        if (rule_counts[i])
+            printf("; %s %llu", undefined_rule_name(i), (unsigned long long)rule_counts[i]);
+    printf("\n%sfaults:", lead);
     for (unsigned i = 0; i < 32; i++)
         if (vec_counts[i])
             printf(" %u:%llu", i, (unsigned long long)vec_counts[i]);
