@@ -16,6 +16,7 @@
 #   --icount            one instruction a nanosecond: RDTSC then counts instructions
 #   --nmi SECONDS       while SCRIPT has said "nmi: on" (and not yet "nmi: off"), send all
 #                       processors an NMI every so many seconds
+#   --qemu WORDS        more options for QEMU, e.g. "-d exec -D trace.log"
 #   --timeout SECONDS   of this machine's time, for all of it (120)
 #   --log FILE          the console goes to FILE instead
 #
@@ -44,7 +45,7 @@ skip()
 }
 
 usage="usage: ring0-host.sh [OPTION]... DIR SCRIPT [ARG]... (see its head)"
-adds= cpu=max smp=1 memory=512 append= icount= nmi= limit=120 log=
+adds= qemu= cpu=max smp=1 memory=512 append= icount= nmi= limit=120 log=
 while [ $# -gt 0 ]; do
     case $1 in
     --icount) icount="-icount shift=0"; shift; continue ;;
@@ -59,6 +60,7 @@ while [ $# -gt 0 ]; do
     --cpu) cpu=$2 ;;
     --smp) smp=$2 ;;
     --memory) memory=$2 ;;
+    --qemu) qemu=$2 ;;
     --append) append=$2 ;;
     --nmi) nmi=$2 append="$append apic_extnmi=all" ;;
     --timeout) limit=$2 ;;
@@ -169,7 +171,7 @@ fi
 rc=0
 # shellcheck disable=SC2086
 timeout -k 5 "$limit" qemu-system-x86_64 -accel "tcg,thread=$thread" -cpu "$cpu" -m "$memory" \
-    -smp "$smp" $icount -nodefaults -nographic -no-reboot -kernel "$vmlinuz" -initrd "$work/initrd.gz" \
+    -smp "$smp" $icount $qemu -nodefaults -nographic -no-reboot -kernel "$vmlinuz" -initrd "$work/initrd.gz" \
     -append "console=ttyS0 panic=-1 loglevel=4 edd=off $append" -device isa-debug-exit,iobase=0xf4,iosize=4 \
     -chardev "file,id=con,path=$work/console" -serial chardev:con $monitor \
     </dev/null >"$work/qemu" 2>&1 || rc=$?

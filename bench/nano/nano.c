@@ -2,14 +2,15 @@
 /*
  * Nanobenchmarks of a virtual machine monitor, in the manner of the field's papers: what one system call, one
  * page fault, one CR3 load costs, in ticks of the time-stamp counter. A guest on the runtime of the
- * self-checking ones; it prints "nano NAME TICKS" for each, the smallest of several runs.
+ * self-checking ones; it prints "nano NAME TICKS" for each, the smallest of several runs; with "only NAME..." on
+ * the command line for these alone.
  *
  * Pages: linear = physical for everybody, and from FAR on pages at scattered places, so that no two of them make a
  * run. Every handler here is as short as can be: what is measured is the way there and back.
  */
 #include "../../tests/guest/rt.h"
 
-#define RUNS 7u
+#define RUNS (rt_argument("forever") ? ~0u : 7u) /* forever: for whoever looks at the monitor meanwhile */
 #define FAR 0x30000000u /* beyond what rt maps */
 #define FAR_PAGES 64u
 #define FRAMES 0x2000000u
@@ -72,10 +73,18 @@ extern uint32_t k_call(void);
 asm("k_call: rdtsc\n movl %eax,%edx\n movl $1000,%ecx\n 1: call 2f\n decl %ecx\n jnz 1b\n jmp 3f\n 2: ret\n"
     "3: pushl %edx\n rdtsc\n popl %edx\n subl %edx,%eax\n movl $1000,%ecx\n xorl %edx,%edx\n divl %ecx\n ret");
 
+/* All, or only what the command line names. */
+static bool wanted(const char *name)
+{
+    return !rt_argument("only") || rt_argument(name);
+}
+
 static void best(const char *name, uint32_t (*run)(void))
 {
     uint32_t least = ~0u;
 
+    if (!wanted(name))
+        return;
     for (unsigned i = 0; i < RUNS; i++) {
         uint32_t t = run();
 
@@ -107,6 +116,8 @@ static void best_user(const char *name, void (*code)(void *), uint32_t rounds)
 {
     uint32_t least = ~0u;
 
+    if (!wanted(name))
+        return;
     for (unsigned i = 0; i < RUNS; i++) {
         rt_try_user(code, 0);
         least = rt_last.eax / rounds < least ? rt_last.eax / rounds : least;
@@ -132,6 +143,8 @@ static void hidden_faults(void)
 {
     uint32_t least = ~0u, base;
 
+    if (!wanted("hidden-fault"))
+        return;
     rt_try_user(u_touch, 0);
     rt_try_user(u_touch, 0);
     base = rt_last.eax;
@@ -149,6 +162,8 @@ static void hidden_faults(void)
 /* Both spaces have all far pages live. */
 static void address_spaces(void)
 {
+    if (!wanted("cr3-load"))
+        return;
     rt_try_user(u_touch, 0);
     WRITE_CR(3, other_directory);
     rt_try_user(u_touch, 0);
