@@ -121,12 +121,12 @@ void report_stats_text(FILE *f, const struct stats *s, uint64_t tsc_hz)
     print_counters(f, s);
 }
 
-void report_stats_json(FILE *f, const struct stats *s, uint64_t tsc_hz, const char *stop)
+void report_stats_json(FILE *f, const struct stats *s, uint64_t tsc_hz, const char *stop, const char *world)
 {
     const char *comma = "";
 
-    fprintf(f, "{\"version\": \"%s\", \"stop\": \"%s\", \"tsc_hz\": %" PRIu64 ", \"stats\": {",
-            PACKAGE_VERSION, stop, tsc_hz);
+    fprintf(f, "{\"version\": \"%s\", \"stop\": \"%s\", \"world\": \"%s\", \"tsc_hz\": %" PRIu64 ", \"stats\": {",
+            PACKAGE_VERSION, stop, world, tsc_hz);
 #define STAT(name, text)                                                  \
     fprintf(f, "%s\n  \"%s\": %" PRIu64, comma, #name, s->name);          \
     comma = ",";

@@ -17,7 +17,7 @@
 const char *report_stop_name(enum vm_stop_kind kind);
 
 void report_stats_text(FILE *f, const struct stats *s, uint64_t tsc_hz);
-void report_stats_json(FILE *f, const struct stats *s, uint64_t tsc_hz, const char *stop);
+void report_stats_json(FILE *f, const struct stats *s, uint64_t tsc_hz, const char *stop, const char *world);
 
 /* Trace text. */
 struct trace_out {

@@ -42,7 +42,8 @@ static void final_stats(struct vmx *v)
     if (!v->stats_file)
         return;
     if (v->o->stats == STATS_JSON)
-        report_stats_json(v->stats_file, &v->x->stats, v->tsc_hz, report_stop_name(v->x->stopped));
+        report_stats_json(v->stats_file, &v->x->stats, v->tsc_hz, report_stop_name(v->x->stopped),
+                          v->world->name);
     else
         report_stats_text(v->stats_file, &v->x->stats, v->tsc_hz);
     if (fflush(v->stats_file) || ferror(v->stats_file))

@@ -127,6 +127,7 @@ if [ -f "$guest" ]; then
     grep -q ' cli .*> ffc.*movl .*%gs:<vif>' trace || complain "no CLI is shown as what it became"
     grep -q 'callout interp insn [0-9]' trace || complain "no callout is shown"
     grep -q 'tu_guest\|tu_host\|tu_map' trace && complain "raw records among the listings"
+    grep -q '"world": "proc"' stats || complain "the counters don't name the world"
     for pair in tu_translated:bt.tu port_out:io.io_out; do
         said=$(sed -n "s/.*\"${pair%:*}\": \([0-9]*\).*/\1/p" stats)
         [ "$said" = "$(grep -c " ${pair#*:} " trace)" ] || complain "$pair: not $said records"

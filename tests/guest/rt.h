@@ -62,7 +62,7 @@ extern struct frame rt_last;
 extern uint32_t rt_last_cr2, rt_traps, rt_result;
 extern char rt_user_stack_top[], rt_trap_stack_top[];
 extern const uint32_t rt_stubs[256];
-extern bool rt_on_qemu;
+extern bool rt_on_qemu, rt_over_tcg; /* QEMU's TCG runs this guest; or runs what runs it */
 extern uint32_t rt_spurious_count;
 
 typedef void rt_handler(struct frame *f);

@@ -3,9 +3,11 @@
 # The ring-0 world, in a machine that QEMU emulates: Debian's amd64 kernel with the module.  Not part of `make
 # check`, because they take minutes; `make check-ring0` says why it skips what it can't run.
 RING0_TESTS = \
+    %reldir%/debian.tap \
     %reldir%/guests.tap
 dist_check_SCRIPTS += $(RING0_TESTS)
 EXTRA_DIST += \
+    %reldir%/inside/debian.sh \
     %reldir%/inside/guests.sh \
     %reldir%/lib.sh
 

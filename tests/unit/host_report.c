@@ -108,10 +108,11 @@ Test(host_report, json_has_every_counter)
     struct stats s = {.callouts = 17};
     FILE *f = open_memstream(&text, &text_size);
 
-    report_stats_json(f, &s, 5, report_stop_name(VM_STOP_HALTED));
+    report_stats_json(f, &s, 5, report_stop_name(VM_STOP_HALTED), "ring0");
     fclose(f);
     cr_expect(strstr(text, "\"callouts\": 17"));
     cr_expect(strstr(text, "\"stop\": \"halted\""));
+    cr_expect(strstr(text, "\"world\": \"ring0\""));
 #define STAT(name, help) cr_expect(strstr(text, "\"" #name "\": "));
 #include "base/stats.def"
 #undef STAT
