@@ -16,9 +16,6 @@
  *
  * EFLAGS: the arithmetic flags, DF and ID are the CPU's own; IF is a slot in
  * the data page; the rest (IOPL, NT, AC, ...) only changes in the interpreter.
- *
- * Not done: where the host's XCR0 has more components than the guest's, a translated XRSTOR does not refuse an
- * image whose header names one of these; it leaves them alone.
  */
 #include "base/assert.h"
 #include "bt/bt_priv.h"

@@ -246,14 +246,23 @@ static bool uses_mask_register(const struct bt_insn *in, const uint8_t *b)
     return base == REG_EAX || base == REG_EDX || index == REG_EAX || index == REG_EDX;
 }
 
-/* XSAVE and kin with EDX:EAX masked by the guest's XCR0.  PEXT and PDEP by one mask are an AND that keeps the flags. */
+/* It must refuse an image that names a component that the guest's XCR0 has not. */
+static bool is_xrstor(const struct bt_insn *in, const uint8_t *b)
+{
+    return b[in->opcode_off] == 0xae && (in->modrm >> 3 & 7) == 5;
+}
+
+/*
+ * XSAVE and kin with EDX:EAX masked by the guest's XCR0.  PEXT and PDEP by one mask are an AND that keeps the flags.
+ * XRSTOR is interpreted: the CPU would judge the image's header by its own XCR0.
+ */
 static void emit_xsave_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b)
 {
     if (!(r->mode & MODE_XMASK)) {
         emit_ident(r, in, b);
         return;
     }
-    if (!in->mem || !seg_usable(r, in, b) || uses_mask_register(in, b)) {
+    if (!in->mem || is_xrstor(in, b) || !seg_usable(r, in, b) || uses_mask_register(in, b)) {
         emit_interp(r, false);
         return;
     }

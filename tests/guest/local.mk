@@ -30,7 +30,8 @@ test_guest_sources = \
     %reldir%/syscalls.c \
     %reldir%/task.c \
     %reldir%/timer.c \
-    %reldir%/v86.c
+    %reldir%/v86.c \
+    %reldir%/xsave.c
 test_guests = \
     %reldir%/bits16.elf \
     %reldir%/debug.elf \
@@ -53,7 +54,8 @@ test_guests = \
     %reldir%/syscalls.elf \
     %reldir%/task.elf \
     %reldir%/timer.elf \
-    %reldir%/v86.elf
+    %reldir%/v86.elf \
+    %reldir%/xsave.elf
 
 dist_check_SCRIPTS += %reldir%/run-guest
 EXTRA_DIST += $(rt_headers) $(rt_sources) $(test_guest_sources)

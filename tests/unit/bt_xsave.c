@@ -126,6 +126,16 @@ Test(bt_xsave, equal_xcr0_runs_as_it_is)
     cr_expect(seen_eax == 0xffffffff && seen_edx == 0xffffffff);
 }
 
+/* The CPU would judge the image by its own XCR0: interpreted, wherever it is. */
+Test(bt_xsave, xrstor_is_not_for_the_cpu)
+{
+    start(0x2e7, 0xe7);
+    V->gpr[REG_ESI] = 0x20001;
+    RUN("\x0f\xae\x2e\xf4");
+    cr_expect_eq(seen, 0);
+    cr_expect_eq(masked, 0);
+}
+
 /* Addresses by EAX or EDX can't be formed under the mask: interpreted. */
 Test(bt_xsave, address_in_the_mask)
 {
@@ -149,7 +159,7 @@ Test(bt_xsave, fault_is_precise)
     unsigned n;
 
     start(0x2e7, 0xe7);
-    fake_bt_code(CODE, "\x90\x0f\xae\x2e\xf4", 5);
+    fake_bt_code(CODE, "\x90\x0f\xae\x26\xf4", 5);
     V->gpr[REG_EDX] = 0x12345678;
     cr_assert(world_seg_sync(V, WIN_BASE, false));
     cr_assert((t = bt_translate(V, bt_mode(V), &f)));
