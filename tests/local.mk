@@ -20,6 +20,7 @@ SCRIPT_TESTS = \
     %reldir%/includes.sh \
     %reldir%/cli.sh \
     %reldir%/boot.sh \
+    %reldir%/escape.sh \
     %reldir%/tty.sh \
     %reldir%/difftest.sh \
     %reldir%/replay.sh

@@ -96,6 +96,24 @@ static void test_views(void)
     check("tables-lsl", rt_last.edi, 0xffffffff);
 }
 
+/* The guest has no protection keys, and CR4.OSXSAVE is clear. */
+CODE(u_wrpkru, "movl $-1,%eax\n xorl %ecx,%ecx\n xorl %edx,%edx\n wrpkru\n int $0x90");
+CODE(u_rdpkru, "xorl %ecx,%ecx\n rdpkru\n int $0x90");
+CODE(u_xgetbv, "xorl %ecx,%ecx\n xgetbv\n int $0x90");
+CODE(u_xsave, "movl $page,%ecx\n movl $-1,%eax\n movl $-1,%edx\n xsave (%ecx)\n int $0x90");
+CODE(u_xrstor, "movl $page,%ecx\n movl $-1,%eax\n movl $-1,%edx\n xrstor (%ecx)\n int $0x90");
+
+static void test_hidden(void)
+{
+    memset(page, 0, sizeof page);
+    check_trap("wrpkru", user(u_wrpkru), UD, 0);
+    check_trap("rdpkru", user(u_rdpkru), UD, 0);
+    check_trap("xgetbv", user(u_xgetbv), UD, 0);
+    check_trap("xsave", user(u_xsave), UD, 0);
+    check_trap("xrstor", user(u_xrstor), UD, 0);
+    check_trap("after-hidden", user(u_selectors), 0x90, 0);
+}
+
 /* mov %gs, %eax; int $0x90 at every place around a page's end, behind NOPs. */
 static void test_across(void)
 {
@@ -118,4 +136,5 @@ void test_main(void)
     test_alias();
     test_user_writes();
     test_across();
+    test_hidden();
 }

@@ -12,6 +12,7 @@ test_guest_sources = \
     %reldir%/bits16.c \
     %reldir%/debug.c \
     %reldir%/direct.c \
+    %reldir%/escape.c \
     %reldir%/faults.c \
     %reldir%/flow.c \
     %reldir%/fpu.c \
@@ -59,7 +60,9 @@ test_guests = \
 
 dist_check_SCRIPTS += %reldir%/run-guest
 EXTRA_DIST += $(rt_headers) $(rt_sources) $(test_guest_sources)
-CLEANFILES += $(test_guests)
+# Ends the VM, and is started by tests/escape.sh.
+escape_guest = %reldir%/escape.elf
+CLEANFILES += $(test_guests) $(escape_guest)
 
 %reldir%/%.elf: %reldir%/%.c $(rt_sources) $(rt_headers)
 	@$(MKDIR_P) $(@D)
@@ -71,7 +74,7 @@ AM_ELF_LOG_DRIVER_FLAGS = --ignore-exit
 ELF_LOG_COMPILER = $(SHELL) $(top_srcdir)/%reldir%/run-guest
 if GUESTS
 if !SANITIZERS
-check_DATA += $(test_guests)
+check_DATA += $(test_guests) $(escape_guest)
 TESTS += $(test_guests)
 endif
 endif

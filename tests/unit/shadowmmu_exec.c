@@ -17,7 +17,8 @@
 #define LINEAR 0xc0800000u /* the kernel's mapping of 4 MiB around it */
 #define CODE_KERNEL (LINEAR + (CODE_GPN << PAGE_SHIFT) - 0x800000u)
 
-#define ALL_BUT_CPUID (DIRECT_SHOWS_SELECTORS | DIRECT_SHOWS_TABLES | DIRECT_SHOWS_SYSCALLS)
+#define ALL_BUT_CPUID \
+    (DIRECT_SHOWS_SELECTORS | DIRECT_SHOWS_TABLES | DIRECT_SHOWS_SYSCALLS | DIRECT_SHOWS_XSTATE)
 
 static struct vm *vm;
 static struct vcpu *v;
@@ -95,6 +96,8 @@ Test(shadowmmu_exec, scan_finds_each_instruction)
         I("\x0f\xb4\x01"), I("\x0f\xb2\x01"), I("\x0f\x03\xc1"), I("\x66\x0f\x02\xc1"), I("\x0f\x00\xc8"),
         I("\x0f\x00\xe0"), I("\x0f\x01\x04\x24"), I("\x0f\x01\x0c\x24"), I("\x0f\x01\xe0"),
         I("\x0f\x05"), I("\x0f\x34"),
+        I("\x0f\x01\xd0"), I("\x0f\x01\xee"), I("\x0f\x01\xef"), I("\x0f\xae\x21"), I("\x0f\xae\x2f"),
+        I("\x0f\xae\x34\x24"), I("\x0f\xc7\x27"),
     };
     static const unsigned places[] = { 0, 1, 14, 15, 40, 63, 64, 65, 1000, 2047, 4000, 4090, 4093, 4094, 4095 };
 
@@ -108,12 +111,12 @@ Test(shadowmmu_exec, scan_finds_each_instruction)
 
 Test(shadowmmu_exec, scan_knows_where_instructions_begin)
 {
-    /* jl rel32; mov $imm32 with such bytes inside; add $0x8c, %esp; a displacement; XGETBV; VEX. */
+    /* jl rel32; mov $imm32 with such bytes inside; add $0x8c, %esp; a displacement; XTEST; VEX. */
     cr_assert(!SENSITIVE(1000, "\x0f\x8c\xe8\x00\x00\x00"));
     cr_assert(!SENSITIVE(1000, "\xb8\x8c\xe8\x0f\xa0"));
     cr_assert(!SENSITIVE(1000, "\x81\xc4\x8c\x20\x00\x00"));
     cr_assert(!SENSITIVE(1000, "\x8b\x85\x8e\xe8\xff\xff"));
-    cr_assert(!SENSITIVE(1000, "\x0f\x01\xd0"));
+    cr_assert(!SENSITIVE(1000, "\x0f\x01\xd6"));
     cr_assert(!SENSITIVE(1000, "\xc5\xf8\x0f\xc1\xa0"));
     /* Undefined encodings of MOV. */
     cr_assert(!SENSITIVE(1000, "\x8c\xf0"));
@@ -301,4 +304,22 @@ Test(shadowmmu_exec, scan_looks_for_what_the_world_shows)
     cr_assert(scan_sensitive(page, next, DIRECT_SHOWS_SELECTORS));
     memcpy(page + 300, "\x0f\x01\x04\x24", 4);
     cr_assert(scan_sensitive(page, next, DIRECT_SHOWS_TABLES));
+}
+
+/* The neighbours of XSAVE and of the protection keys' instructions may run directly. */
+Test(shadowmmu_exec, scan_leaves_the_neighbours)
+{
+    static const char *const insns[] = {
+        "\x0f\xae\x10", "\x0f\xae\x1c\x24", "\x0f\xae\xe8", "\x0f\xae\xf0", "\x0f\xae\xf8", "\x0f\xae\x38",
+        "\x66\x0f\xae\x30", "\x0f\xc7\x0e", "\x0f\x01\xd6", "\x0f\x01\xe8",
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(insns); i++)
+        cr_expect(!sensitive_at(200, insns[i], (unsigned)strlen(insns[i])), "%u", i);
+    memset(page, 0x90, sizeof page);
+    memcpy(page + 300, "\x0f\x01\xef", 3);
+    cr_assert(scan_sensitive(page, next, DIRECT_SHOWS_XSTATE));
+    cr_assert(!scan_sensitive(page, next, DIRECT_SHOWS_TABLES), "SGDT and SMSW only");
+    memcpy(page + 300, "\x0f\x01\xe0", 3);
+    cr_assert(!scan_sensitive(page, next, DIRECT_SHOWS_XSTATE));
 }

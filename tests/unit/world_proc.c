@@ -3,6 +3,7 @@
  * The process world, tested whole: each test forks one and runs a scenario of world_proc_monitor.c in it.
  */
 #define _GNU_SOURCE
+#include <cpuid.h>
 #include <criterion/criterion.h>
 #include <linux/futex.h>
 #include <signal.h>
@@ -116,6 +117,20 @@ Test(world_proc, escapes)
     expect_escape("esctouch", "code segment");
     expect_escape("escmprotect", "code segment");
     expect_escape("escint80", "code segment");
+}
+
+static bool host_has_keys(void)
+{
+    unsigned a, b, c = 0, d;
+
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & 1u << 4); /* OSPKE */
+}
+
+Test(world_proc, protection_keys)
+{
+    if (!host_has_keys())
+        cr_skip_test("this host has no protection keys");
+    expect_done("directkeys");
 }
 
 /* Code that blocks the signals that would bring it back. */

@@ -334,6 +334,38 @@ void run_host_selector_33(struct vm *vm)
 /* Wreck the stack pointer and touch unmapped memory above 4 GiB: movabs $0x555555554000, %rsp; push. */
 void run_escape_touch(struct vm *vm) { escape(vm, "\x48\xbc\0\x40\x55\x55\x55\x55\0\0\x50", 11); }
 
+/*
+ * WRPKRU that denies all keys.  A read then faults, and when it runs again it does not; and what runs next in the
+ * view is free of it.
+ */
+#define DENY_KEYS "\xb8\xff\xff\xff\xff\x31\xc9\x31\xd2\x0f\x01\xef" /* mov $-1, %eax; xor %ecx and %edx; wrpkru */
+#define READ "\xa1\0\0\x10\x08\xcd\x80"                              /* mov DATA_GLA, %eax; int $0x80 */
+#define PFERR_PK BIT(5)
+
+void run_direct_keys(struct vm *vm)
+{
+    struct vcpu *v = vm->vcpu;
+
+    user_maps(vm, 1);
+    put32(vm->ram + DATA_GPA, 0x0ddba11);
+    user_prepare(vm, READ, 7);
+    world_enter_direct(v, 1); /* from now on it is present in the view's page table */
+    for (unsigned i = 0; i < 3; i++) {
+        user_prepare(vm, DENY_KEYS READ, 19);
+        world_enter_direct(v, 1);
+        CHECK(v->exit.kind == EXIT_FAULT && v->exit.vec == VEC_PF && v->eip == CODE_GLA + 12);
+        CHECK(v->exit.err == (PFERR_PK | PFERR_U | PFERR_P) && v->exit.cr2 == DATA_GLA);
+        world_enter_direct(v, 1);
+        CHECK(v->exit.kind == EXIT_SOFTINT && v->gpr[REG_EAX] == 0x0ddba11);
+        user_prepare(vm, DENY_KEYS "\xcd\x80", 14);
+        world_enter_direct(v, 1);
+        CHECK(v->exit.kind == EXIT_SOFTINT && v->gpr[REG_EAX] == 0xffffffff);
+        user_prepare(vm, READ, 7);
+        world_enter_direct(v, 1);
+        CHECK(v->exit.kind == EXIT_SOFTINT && v->gpr[REG_EAX] == 0x0ddba11);
+    }
+}
+
 /* A user view that the host kills takes the VM with it, whoever has the turn. */
 void run_direct_kill(struct vm *vm)
 {

@@ -452,6 +452,7 @@ static const struct scenario {
     { "directstorm", run_direct_storm },
     { "directfpu", run_direct_fpu },
     { "directkill", run_direct_kill },
+    { "directkeys", run_direct_keys },
     { "directtime", run_direct_timing },
     { "escfault", run_escape_fault },
     { "escgetpid", run_escape_getpid },

@@ -58,6 +58,7 @@ void run_direct_storm(struct vm *vm);
 void run_direct_fpu(struct vm *vm);
 void run_direct_timing(struct vm *vm);
 void run_direct_kill(struct vm *vm);
+void run_direct_keys(struct vm *vm);
 void run_escape_fault(struct vm *vm);
 void run_escape_getpid(struct vm *vm);
 void run_escape_mmap(struct vm *vm);

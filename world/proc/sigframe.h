@@ -39,6 +39,7 @@ _Static_assert(sizeof(struct sig_context) == 256, "the kernel's layout");
 
 /* The software-reserved bytes of the FXSAVE image tell what the frame's XSAVE image holds. */
 #define FPSTATE_SW 464
+#define FPSTATE_HEADER 512 /* XSTATE_BV: the components that are not at their initial state */
 #define FPSTATE_MAGIC1 0x46505853u
 struct fpstate_sw {
     uint32_t magic1, extended_size;

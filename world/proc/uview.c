@@ -331,6 +331,9 @@ static void frame_fill(struct vcpu *v, struct uview *u, struct sig_ucontext *uc,
                      :
                      : "r"(fpstate), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
                      : "memory");
+    /* What else the host has is at its initial state again, whatever user code did: a page fault by a protection
+     * key (WRPKRU, XRSTOR) is gone when the instruction runs again. */
+    put64(fpstate + FPSTATE_HEADER, get64(fpstate + FPSTATE_HEADER) & XSTATE_GUEST);
 }
 
 static void state_take(struct vcpu *v, const struct sig_context *mc)
@@ -489,7 +492,8 @@ struct direct_traits world_direct_traits(struct vm *vm)
     unsigned cpuid = vm->cross->config.host_cpuid_faulting ? 0 : DIRECT_SHOWS_CPUID;
 
     return (struct direct_traits){
-        .shows = DIRECT_SHOWS_SELECTORS | DIRECT_SHOWS_TABLES | DIRECT_SHOWS_SYSCALLS | cpuid,
+        .shows = DIRECT_SHOWS_SELECTORS | DIRECT_SHOWS_TABLES | DIRECT_SHOWS_SYSCALLS | DIRECT_SHOWS_XSTATE |
+                 cpuid,
     };
 }
 
