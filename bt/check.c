@@ -7,8 +7,10 @@
  * taken back.  When the translation comes out at an instruction boundary,
  * registers, defined flags and all bytes written must be what the trial
  * said; the first difference ends the VM with both states.  Instructions
- * that are interpreted anyway, whose result varies (RDTSC), or that touch the
- * FPU, which a trial can't take back, end the trial early.  TUs that
+ * that are interpreted anyway, whose result varies (RDTSC), that touch the
+ * FPU, which a trial can't take back, or that look at a flag while it is undefined
+ * (PUSHF behind a shift: AMD's CPUs set AF, Intel's and the interpreter clear it)
+ * end the trial early.  TUs that
  * are checked are not chained to nor looked up in the TC.  A TU is tried each of its first CHECK_EACH times and
  * then every CHECK_EVERYth, or long loops would take hours.
  */
@@ -23,6 +25,11 @@
 
 struct step {
     uint32_t gpr[8], eip, eflags;
+};
+
+/* Flags that are, or have been, left undefined in a trial. */
+struct undefined {
+    uint32_t now, ever;
 };
 
 struct check {
@@ -75,7 +82,16 @@ static bool can_try(const struct bt_insn *in)
            in->cls != CL_SEG_LOAD && in->cls != CL_IRET && in->cls != CL_INT;
 }
 
-static bool try_step(struct vcpu *v, struct check *c, const struct tu *t, unsigned i, uint32_t *undefined)
+/* A shift may be one by 0, a repeated CMPS one of no elements: such instructions define nothing for sure. */
+static void undefined_by(struct undefined *u, const struct bt_insn *in)
+{
+    if (!in->undefined && !in->rep)
+        u->now &= ~in->defined;
+    u->now |= in->undefined;
+    u->ever |= in->undefined;
+}
+
+static bool try_step(struct vcpu *v, struct check *c, const struct tu *t, unsigned i, struct undefined *u)
 {
     struct bt *bt = v->vm->bt;
     gpn_t gpn = t->gpn[0];
@@ -89,7 +105,7 @@ static bool try_step(struct vcpu *v, struct check *c, const struct tu *t, unsign
     bt_decode(&bt->decoder, phys_hva(v->vm, gpn_to_gpa(gpn)) + page_offset(gla),
               PAGE_SIZE - page_offset(gla) < 15 ? PAGE_SIZE - page_offset(gla) : 15, &in);
     world_fence_end(v->vm);
-    if (!can_try(&in))
+    if (!can_try(&in) || (in.tested & u->now & EFLAGS_ARITH))
         return false;
     if (in.cls == CL_POPF)
         c->mask[i] = 0; /* its translation tests the new flags before it may call out */
@@ -98,7 +114,7 @@ static bool try_step(struct vcpu *v, struct check *c, const struct tu *t, unsign
         return false;
     if (v->eip == t->eip + t->insn_off[i] && in.rep)
         return false; /* REP cut short */
-    *undefined |= in.undefined;
+    undefined_by(u, &in);
     return true;
 }
 
@@ -122,7 +138,7 @@ void check_predict(struct vcpu *v, const struct tu *t)
     struct bt *bt = v->vm->bt;
     struct check *c = bt->check;
     struct vcpu saved;
-    uint32_t undefined = 0;
+    struct undefined undefined = {0, 0};
 
     if (!c || !due(bt, c, t))
         return;
@@ -135,7 +151,7 @@ void check_predict(struct vcpu *v, const struct tu *t)
     v->vm->undo = &c->undo;
     for (unsigned i = 0; i < t->ninsns && try_step(v, c, t, i, &undefined); i++) {
         c->steps++;
-        note_state(c, v, undefined);
+        note_state(c, v, undefined.ever);
     }
     v->vm->undo = NULL;
     ASSERT(!c->undo.overflow);

@@ -224,7 +224,11 @@ void bt_decode(const struct bt_decoder *d, const uint8_t *bytes, unsigned avail,
     in->imm = (uint32_t)zi.raw.imm[0].value.u;
     if (zi.raw.imm[0].is_relative)
         in->rel = (int32_t)zi.raw.imm[0].value.s;
-    in->undefined = zi.cpu_flags ? zi.cpu_flags->undefined : 0;
+    if (zi.cpu_flags) {
+        in->undefined = zi.cpu_flags->undefined;
+        in->tested = zi.cpu_flags->tested;
+        in->defined = zi.cpu_flags->modified | zi.cpu_flags->set_0 | zi.cpu_flags->set_1;
+    }
     in->varies = zi.mnemonic == ZYDIS_MNEMONIC_RDTSC || zi.mnemonic == ZYDIS_MNEMONIC_RDRAND ||
                  zi.mnemonic == ZYDIS_MNEMONIC_RDSEED;
     in->cls = classify(&zi, bytes, in);

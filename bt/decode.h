@@ -38,6 +38,7 @@ struct bt_insn {
     bool osz16, asz16, rep, lock;
     uint16_t mnemonic;
     uint32_t undefined; /* EFLAGS bits that it leaves undefined */
+    uint32_t tested, defined; /* those that it looks at, or stores; and that it sets (but not if a shift by 0) */
     bool varies;       /* result depends on time or chance */
     int32_t rel;       /* relative branch displacement */
     uint32_t imm;

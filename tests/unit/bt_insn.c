@@ -347,3 +347,37 @@ Test(bt_insn, needs)
     bt_decode(&d, (const uint8_t[]){0xc5, 0xf4, 0x58, 0xc2, 0, 0, 0, 0}, 8, &in); /* vaddps ymm */
     cr_expect_eq(in.needs & (NEED_FPU | NEED_AVX), NEED_FPU | NEED_AVX);
 }
+
+/* Lock-step checking trusts these: what an instruction leaves undefined, looks at, and defines again. */
+Test(bt_insn, flags)
+{
+    enum { CF = 1, PF = 4, AF = 16, ZF = 64, SF = 128, OF = 2048, ALL = CF | PF | AF | ZF | SF | OF };
+    static const struct {
+        uint8_t b[8];
+        uint32_t undefined, tested, defined;
+    } rows[] = {
+        {{0xd3, 0xe0}, AF, 0, 0},           /* shl eax, cl */
+        {{0x21, 0xc8}, AF, 0, ALL & ~AF},   /* and */
+        {{0x01, 0xc8}, 0, 0, ALL},          /* add */
+        {{0x11, 0xc8}, 0, CF, ALL},         /* adc */
+        {{0x9c}, 0, ALL, 0},                /* pushf */
+        {{0x9d}, 0, 0, ALL},                /* popf */
+        {{0x9f}, 0, ALL & ~OF, 0},          /* lahf */
+        {{0x0f, 0x90, 0xc0}, 0, OF, 0},     /* seto */
+        {{0x7f, 0x00}, 0, ZF | SF | OF, 0}, /* jg */
+        {{0x37}, 0, AF, AF | CF},           /* aaa */
+        {{0x0f, 0xbc, 0xc1}, AF, 0, ZF},    /* bsf */
+        {{0x8b, 0xc1}, 0, 0, 0},            /* mov */
+    };
+    struct bt_decoder d;
+    struct bt_insn in;
+
+    bt_decoder_init(&d);
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        bt_decode(&d, rows[i].b, sizeof rows[i].b, &in);
+        cr_expect_eq(in.undefined & rows[i].undefined, rows[i].undefined, "row %u: %x", i, in.undefined);
+        cr_expect_eq(in.tested & ALL, rows[i].tested, "row %u: %x", i, in.tested);
+        cr_expect_eq(in.defined & rows[i].defined, rows[i].defined, "row %u: %x", i, in.defined);
+        cr_expect(rows[i].defined || rows[i].undefined || !((in.defined | in.undefined) & ALL), "row %u", i);
+    }
+}
