@@ -158,6 +158,8 @@ bool iret(struct vcpu *v, unsigned opsize, uint32_t next_eip, struct fault *f)
     bool ok;
 
     v->nmi_blocked = false;
+    if (unlikely(v->nmi_pending))
+        v->attention = 1; /* it is taken before the next instruction */
     if (unlikely(!vcpu_protected(v)))
         ok = iret_real(v, opsize, f);
     else if (unlikely(v->eflags & EFLAGS_NT))

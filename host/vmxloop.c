@@ -64,6 +64,7 @@ static void handled_signals(sigset_t *set)
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGHUP);
     sigaddset(set, SIGUSR1);
+    sigaddset(set, SIGUSR2);
     sigaddset(set, SIGCONT);
 }
 
@@ -129,6 +130,10 @@ static void take_signal(struct vmx *v)
         switch (s.ssi_signo) {
         case SIGUSR1:
             vmx_print_stats(v);
+            break;
+        case SIGUSR2: /* the NMI button */
+            v->x->nmi_req++;
+            v->world->kick(v->x, v->vmm);
             break;
         case SIGCONT:
             console_resume(&v->console);

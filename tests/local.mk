@@ -21,6 +21,7 @@ SCRIPT_TESTS = \
     %reldir%/cli.sh \
     %reldir%/boot.sh \
     %reldir%/escape.sh \
+    %reldir%/nmi.sh \
     %reldir%/tty.sh \
     %reldir%/difftest.sh \
     %reldir%/replay.sh

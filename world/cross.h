@@ -77,6 +77,8 @@ struct cross {
     volatile uint32_t host_stop;   /* VMX: please end the VM */
     volatile uint32_t stats_req;   /* VMX: bump; VMM copies counters to stats_snap and stores it to stats_ack */
     volatile uint32_t stats_ack;
+    volatile uint32_t nmi_req;     /* VMX: bump for an NMI; VMM stores it to nmi_ack */
+    volatile uint32_t nmi_ack;
     volatile uint32_t reset_req;   /* VMM: bump to have boot image and config.boot reloaded, and wait ... */
     volatile uint32_t reset_ack;   /* ... until the VMX stores the same number here (and kicks) */
     volatile uint32_t started;     /* VMX: images are loaded, run; futex word */

@@ -114,6 +114,10 @@ static void take_host_requests(struct vm *vm)
 
     if (x->host_stop)
         vm_stop(vm, VM_STOP_HOST, "stopped by the host");
+    if (x->nmi_req != x->nmi_ack) {
+        x->nmi_ack = x->nmi_req;
+        board_raise_nmi(vm->board);
+    }
     if (x->stats_req != x->stats_ack) {
         count_time(vm);
         x->stats_ack = x->stats_req;
@@ -128,6 +132,7 @@ static void take_events(struct vm *vm)
     board_advance(vm->board, world_now(vm));
     take_board_event(vm);
     take_host_requests(vm);
+    vm->vcpu->nmi_pending |= board_take_nmi(vm->board);
 }
 
 /* The rule: whenever the guest runs, the alarm stands at the time when a device next wants to raise its line. */
@@ -136,14 +141,18 @@ void run_arm(struct vm *vm)
     world_set_alarm(vm, board_deadline(vm->board));
 }
 
+static bool nmi_ready(const struct vcpu *v)
+{
+    return v->nmi_pending && !v->nmi_blocked && !v->shadow;
+}
+
 /* Deliver what the guest can take now. True: the vCPU has moved to a handler. */
 static void take_interrupts(struct vm *vm)
 {
     struct vcpu *v = vm->vcpu;
     bool intr = board_intr(vm->board);
 
-    if (v->nmi_pending && !v->nmi_blocked && !v->shadow) {
-        v->nmi_pending = false;
+    if (nmi_ready(v)) {
         vcpu_deliver_nmi(v);
         intr = board_intr(vm->board);
     }
@@ -161,12 +170,12 @@ static void take_halt(struct vm *vm)
 {
     struct vcpu *v = vm->vcpu;
 
-    if (!(v->eflags & EFLAGS_IF) && !v->nmi_pending) {
+    if (!(v->eflags & EFLAGS_IF) && !nmi_ready(v)) {
         vm_stop(vm, VM_STOP_HALTED, "halted with interrupts off");
         return;
     }
     vm->stats->halts++;
-    while (!vm->stop && !board_intr(vm->board) && !v->nmi_pending) {
+    while (!vm->stop && !board_intr(vm->board) && !nmi_ready(v)) {
         world_idle(vm, board_deadline(vm->board));
         take_events(vm);
     }

@@ -46,6 +46,7 @@ struct board {
     struct ports ports;
     struct board_config config;
     uint64_t masked_since;      /* IRQ 0; UINT64_MAX = not masked */
+    bool nmi;                   /* raised and not yet through port 70h's mask */
     enum board_event event;
     uint32_t event_code;
 };
@@ -282,6 +283,20 @@ uint8_t board_inta(struct board *b)
 bool board_spurious(const struct board *b, uint8_t *vector)
 {
     return i8259_spurious(&b->pic, vector);
+}
+
+void board_raise_nmi(struct board *b)
+{
+    b->nmi = true;
+}
+
+bool board_take_nmi(struct board *b)
+{
+    bool through = b->nmi && !mc146818_nmi_masked(&b->rtc);
+
+    if (through)
+        b->nmi = false;
+    return through;
 }
 
 unsigned board_serial_room(const struct board *b)

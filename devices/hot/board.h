@@ -43,6 +43,10 @@ uint8_t board_inta(struct board *b);
 /* A spurious interrupt is possible now: the vector. */
 bool board_spurious(const struct board *b, uint8_t *vector);
 
+/* The NMI line: an edge, latched while port 70h masks it; true once for what has got through. */
+void board_raise_nmi(struct board *b);
+bool board_take_nmi(struct board *b);
+
 /* Bytes typed on the serial line; returns how many the UART took (0 when its FIFO is full). */
 unsigned board_serial_rx(struct board *b, uint64_t now, const uint8_t *bytes, unsigned n);
 /* Room in the receive FIFO just now. */

@@ -379,10 +379,12 @@ uint8_t mc146818_in(struct mc146818 *r, uint64_t now, unsigned reg)
 void mc146818_out(struct mc146818 *r, uint64_t now, unsigned reg, uint8_t value)
 {
     mc146818_advance(r, now);
-    if (reg)
+    if (reg) {
         cmos_write(r, now, value);
-    else
-        r->index = value & 0x7f; /* bit 7 masks NMI, of which there is none */
+    } else {
+        r->index = value & 0x7f;
+        r->nmi_masked = value & 0x80;
+    }
 }
 
 /* The memory sizes and the checksum that firmware keeps here. */

@@ -13,6 +13,7 @@
 struct mc146818 {
     uint8_t ram[128];       /* 0-0Dh: clock registers as written; the rest: memory */
     uint8_t index;
+    bool nmi_masked;        /* bit 7 of port 70h, which is no part of the chip */
     bool running;           /* the divider counts */
     uint8_t weekday_shift;  /* the day register is independent of the date */
     uint64_t div_origin;    /* divider time = now + div_origin, while running (mod 2^64) */
@@ -28,5 +29,7 @@ void mc146818_out(struct mc146818 *r, uint64_t now, unsigned reg, uint8_t value)
 void mc146818_advance(struct mc146818 *r, uint64_t now);
 /* When IRQ 8 will rise next; UINT64_MAX = never. */
 uint64_t mc146818_deadline(const struct mc146818 *r);
+
+static inline bool mc146818_nmi_masked(const struct mc146818 *r) { return r->nmi_masked; }
 
 #endif

@@ -20,6 +20,7 @@ test_guest_sources = \
     %reldir%/hostile.c \
     %reldir%/inject.c \
     %reldir%/iret.c \
+    %reldir%/nmi.c \
     %reldir%/paging.c \
     %reldir%/real.c \
     %reldir%/reload.c \
@@ -60,9 +61,11 @@ test_guests = \
 
 dist_check_SCRIPTS += %reldir%/run-guest
 EXTRA_DIST += $(rt_headers) $(rt_sources) $(test_guest_sources)
-# Ends the VM, and is started by tests/escape.sh.
-escape_guest = %reldir%/escape.elf
-CLEANFILES += $(test_guests) $(escape_guest)
+# Started by tests/escape.sh and tests/nmi.sh.
+script_guests = \
+    %reldir%/escape.elf \
+    %reldir%/nmi.elf
+CLEANFILES += $(test_guests) $(script_guests)
 
 %reldir%/%.elf: %reldir%/%.c $(rt_sources) $(rt_headers)
 	@$(MKDIR_P) $(@D)
@@ -74,7 +77,7 @@ AM_ELF_LOG_DRIVER_FLAGS = --ignore-exit
 ELF_LOG_COMPILER = $(SHELL) $(top_srcdir)/%reldir%/run-guest
 if GUESTS
 if !SANITIZERS
-check_DATA += $(test_guests) $(escape_guest)
+check_DATA += $(test_guests) $(script_guests)
 TESTS += $(test_guests)
 endif
 endif

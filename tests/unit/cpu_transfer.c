@@ -261,6 +261,19 @@ static void iret_frame(uint32_t eip, uint16_t cs, uint32_t eflags, uint32_t esp,
     push32(eip);
 }
 
+/* A waiting NMI is let in before the next instruction, also when IRET itself faults. */
+Test(cpu_transfer, iret_lets_a_pending_nmi_in)
+{
+    for (unsigned bad = 0; bad < 2; bad++) {
+        v->nmi_blocked = v->nmi_pending = true;
+        v->attention = 0;
+        iret_frame(0x9000, bad ? 0 : K_CODE, EFLAGS_FIXED, 0, 0);
+        cr_assert_eq(iret(v, 4, 0, &f), !bad);
+        cr_assert(!v->nmi_blocked && v->nmi_pending);
+        cr_assert(v->attention);
+    }
+}
+
 Test(cpu_transfer, iret_same_ring)
 {
     v->nmi_blocked = true;
@@ -272,6 +285,7 @@ Test(cpu_transfer, iret_same_ring)
     cr_assert_eq(v->gpr[REG_ESP], KSTACK_TOP - 8);
     cr_assert_eq(v->eflags, EFLAGS_FIXED | EFLAGS_RF | EFLAGS_IF | EFLAGS_ZF | EFLAGS_AC | 3 << 12);
     cr_assert(!v->nmi_blocked);
+    cr_assert(!v->attention);
     cr_assert_eq(v->vm->stats->irets, 1);
 }
 

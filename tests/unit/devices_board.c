@@ -356,3 +356,17 @@ Test(devices_board, refresh_bit_toggles)
     }
     cr_assert(toggles > 6620 && toggles < 6640, "every 15.085 us: %u", toggles);
 }
+
+/* The NMI line is an edge: what comes while port 70h masks it waits. */
+Test(devices_board, nmi_and_its_mask, .init = setup, .fini = teardown)
+{
+    cr_expect(!board_take_nmi(b));
+    board_raise_nmi(b);
+    cr_expect(board_take_nmi(b));
+    cr_expect(!board_take_nmi(b), "once");
+    outb(0x70, 0x8f);
+    board_raise_nmi(b);
+    cr_expect(!board_take_nmi(b));
+    outb(0x70, 0x0f);
+    cr_expect(board_take_nmi(b));
+}
