@@ -22,6 +22,7 @@
  */
 #include "cpu/exception.h"
 #include "cpu/frame.h"
+#include "cpu/gatecache.h"
 #include "cpu/gmem.h"
 #include "cpu/transfer.h"
 
@@ -137,9 +138,12 @@ static bool event_protected(struct vcpu *v, const struct event *e, struct fault 
 {
     struct entry t = {.ext = !e->soft};
     uint32_t slots[10], esp = v->gpr[REG_ESP];
-    unsigned n, size;
+    unsigned n, size, from_cpl = v->cpl;
+    bool v86 = vcpu_v86(v);
     struct seg ss;
 
+    if (gate_enter_seen(v, e->vec, e->soft, e->has_err ? &e->err : NULL, e->rf, e->ret_eip))
+        return true;
     if (!event_gate(v, e, &t.gate, t.ext, f))
         return false;
     if (unlikely(desc_type(t.gate) == DESC_TASK))
@@ -160,6 +164,8 @@ static bool event_protected(struct vcpu *v, const struct event *e, struct fault 
                     t.inner ? sel_err(ss.sel, t.ext) : t.ext, f))
         return false;
     event_commit(v, &t, &ss, esp);
+    if (likely(!v86))
+        gate_note(v, e->vec, from_cpl, t.inner, t.gate, t.code);
     return true;
 }
 

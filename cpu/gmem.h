@@ -25,6 +25,12 @@ static inline unsigned gmem_cpl(const struct vcpu *v) { return v->cpl == 3 ? GME
 
 bool gmem_read(struct vcpu *v, gla_t gla, void *buf, unsigned len, unsigned access, struct fault *f);
 bool gmem_write(struct vcpu *v, gla_t gla, const void *buf, unsigned len, unsigned access, struct fault *f);
+/*
+ * Where an access goes that has been made before and whose translation is still known: a pointer to len bytes (>= 1),
+ * good until the guest runs or another access is made. NULL: gmem_read() or gmem_write() will tell. To
+ * be written through only if access says so; never to memory whose writes somebody must see.
+ */
+void *gmem_seen(struct vcpu *v, gla_t gla, unsigned len, unsigned access);
 /* Would this access fault?  Sets A/D like the access itself; transfers nothing. */
 bool gmem_probe(struct vcpu *v, gla_t gla, unsigned len, unsigned access, struct fault *f);
 

@@ -19,6 +19,7 @@
  */
 #include "cpu/control.h"
 #include "cpu/frame.h"
+#include "cpu/gatecache.h"
 #include "cpu/gmem.h"
 #include "cpu/transfer.h"
 
@@ -128,10 +129,13 @@ static bool iret_outer(struct vcpu *v, const uint32_t *slots, struct desc d, uns
 static bool iret_protected(struct vcpu *v, unsigned opsize, struct fault *f)
 {
     uint32_t slots[SLOT_COUNT];
-    unsigned have = iret_read_frame(v, slots, opsize, f);
+    unsigned have, from_cpl = v->cpl;
     struct desc d;
     uint16_t cs;
 
+    if (likely(opsize == 4) && iret_seen(v))
+        return true;
+    have = iret_read_frame(v, slots, opsize, f);
     if (!have)
         return false;
     if (unlikely(opsize == 4 && (slots[SLOT_EFLAGS] & EFLAGS_VM) && v->cpl == 0))
@@ -142,7 +146,11 @@ static bool iret_protected(struct vcpu *v, unsigned opsize, struct fault *f)
     if ((cs & 3u) > v->cpl) {
         if (unlikely(have < 5) && !iret_read(v, slots, have, 5 - have, opsize, f))
             return false;
-        return iret_outer(v, slots, d, opsize, f);
+        if (!iret_outer(v, slots, d, opsize, f))
+            return false;
+        if (opsize == 4)
+            iret_note(v, from_cpl, d);
+        return true;
     }
     if (unlikely(slots[SLOT_EIP] > desc_limit(d)))
         return fault_gp(f, 0);
@@ -150,6 +158,8 @@ static bool iret_protected(struct vcpu *v, unsigned opsize, struct fault *f)
     eflags_write(v, slots[SLOT_EFLAGS], opsize, true);
     cs_commit(v, cs, d, v->cpl);
     v->eip = slots[SLOT_EIP];
+    if (opsize == 4)
+        iret_note(v, from_cpl, d);
     return true;
 }
 

@@ -9,6 +9,8 @@ libmonitor_a_SOURCES += \
     %reldir%/far.c \
     %reldir%/fpnative.h \
     %reldir%/frame.h \
+    %reldir%/gatecache.c \
+    %reldir%/gatecache.h \
     %reldir%/gmem.h \
     %reldir%/idecode.c \
     %reldir%/interp.c \

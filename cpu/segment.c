@@ -72,7 +72,7 @@ void seg_from_desc(struct seg *s, uint16_t sel, struct desc d)
 
 void seg_set(struct vcpu *v, unsigned seg, const struct seg *s)
 {
-    if (memcmp(&v->seg[seg], s, sizeof *s))
+    if (!seg_equal(&v->seg[seg], s))
         v->hsel_dirty |= 1u << seg;
     v->seg[seg] = *s;
     TRACE_EV(v->vm->trace, seg_load, seg, s->sel, s->base);

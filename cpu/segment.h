@@ -65,6 +65,12 @@ static inline bool fault_set(struct fault *f, uint8_t vec, bool has_err, uint32_
     f->cr2 = 0;
     return false;
 }
+/* Are two segment registers the same, hidden parts and all? */
+static inline bool seg_equal(const struct seg *a, const struct seg *b)
+{
+    return a->base == b->base && a->limit == b->limit && a->sel == b->sel && a->attr == b->attr;
+}
+
 static inline bool fault_gp(struct fault *f, uint32_t err) { return fault_set(f, VEC_GP, true, err); }
 static inline bool fault_ud(struct fault *f) { return fault_set(f, VEC_UD, false, 0); }
 

@@ -56,6 +56,23 @@ struct xstate {
     uint16_t size[XSTATE_COUNT], offset[XSTATE_COUNT];
 };
 
+/* What gates and IRETs led to: cpu/gatecache.c.  0 in the first word: nothing. */
+#define GATES_SEEN 32u /* by vector */
+#define IRETS_SEEN 4u  /* by CS */
+struct gate_seen {
+    uint64_t gate, code, stack; /* the descriptors, as in memory */
+    struct seg cs, ss;
+    uint32_t eip;
+    uint8_t vec, from_cpl, cpl, dpl;
+    bool inner, is_trap;
+};
+struct iret_seen {
+    uint64_t code, stack;
+    struct seg cs, ss;
+    uint8_t from_cpl;
+    bool outer;
+};
+
 /* Why world_enter() came back. */
 enum exit_kind {
     EXIT_NONE,      /* was not entered: attention came first; gpr[] untouched */
@@ -115,6 +132,9 @@ struct vcpu {
     uint64_t spec_ctrl;
     uint64_t xcr0;
     struct xstate xstate;
+
+    struct gate_seen gate_seen[GATES_SEEN];
+    struct iret_seen iret_seen[IRETS_SEEN];
 
     const struct cpuid_model *cpuid; /* what CPUID tells */
     struct vm *vm;

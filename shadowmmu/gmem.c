@@ -233,6 +233,18 @@ bool gmem_write(struct vcpu *v, gla_t gla, const void *buf, unsigned len, unsign
     return true;
 }
 
+void *gmem_seen(struct vcpu *v, gla_t gla, unsigned len, unsigned access)
+{
+    const struct vm *vm = v->vm;
+    const struct tlb_entry *e = tlb_entry(vm->mmu, gla, access);
+
+    if (unlikely(page_offset(gla) + len > PAGE_SIZE || e->tag != tlb_tag(vm->mmu, gla, access)))
+        return NULL;
+    if ((access & GMEM_WRITE) && (vm->undo || gpn_traced(vm->mmu, gpa_to_gpn((gpa_t)(e->hva - vm->ram)))))
+        return NULL;
+    return e->hva + page_offset(gla);
+}
+
 bool gmem_probe(struct vcpu *v, gla_t gla, unsigned len, unsigned access, struct fault *f)
 {
     struct place place[GMEM_MAX / PAGE_SIZE + 1];

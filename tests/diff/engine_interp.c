@@ -102,6 +102,12 @@ static bool access_bytes(gla_t gla, void *buf, unsigned len, unsigned access, en
     return true;
 }
 
+void *gmem_seen(struct vcpu *v, gla_t gla, unsigned len, unsigned access)
+{
+    (void)v, (void)gla, (void)len, (void)access;
+    return NULL;
+}
+
 bool gmem_read(struct vcpu *v, gla_t gla, void *buf, unsigned len, unsigned access, struct fault *f)
 {
     (void)v;

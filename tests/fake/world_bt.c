@@ -55,6 +55,12 @@ static unsigned piece(gla_t gla, unsigned len)
     return PAGE_SIZE - page_offset(gla) < len ? PAGE_SIZE - page_offset(gla) : len;
 }
 
+void *gmem_seen(struct vcpu *v, gla_t gla, unsigned len, unsigned access)
+{
+    (void)v, (void)gla, (void)len, (void)access;
+    return NULL;
+}
+
 bool gmem_read(struct vcpu *v, gla_t gla, void *buf, unsigned len, unsigned access, struct fault *f)
 {
     uint8_t *p = buf;

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What gates and IRETs led to last time.
+ *
+ * A system call goes through the same gate to the same code segment and the same inner stack segment, and its
+ * IRET back to the same two user segments, as the one before. Reading and checking four descriptors each time
+ * is most of the work. So the outcome is kept beside the raw descriptors that it came from; if memory
+ * still holds the very same bits, nothing can have changed, and what remains is to build (or take) the frame.
+ * No invalidation is needed.
+ *
+ * Kept is only what is common: 32-bit gates of the IDT, segments of the GDT, flat stacks, nothing of V86 or task
+ * gates. Anything unusual, a memory access that the TLB does not know among them, is a miss, and the
+ * complete way is gone, which notes what it found.
+ */
+#include "cpu/gatecache.h"
+#include "cpu/control.h"
+#include "cpu/frame.h"
+#include "cpu/gmem.h"
+
+#define SEL_TI 4u
+#define TSS_ESP0 4u
+
+static uint64_t raw(struct desc d) { return (uint64_t)d.hi << 32 | d.lo; }
+
+/* Does the GDT still have this at sel? */
+static bool gdt_holds(struct vcpu *v, uint16_t sel, uint64_t want)
+{
+    const uint8_t *p = gmem_seen(v, v->gdtr.base + (sel & ~7u), 8, GMEM_READ);
+
+    return p && get64(p) == want && (sel | 7u) <= v->gdtr.limit;
+}
+
+/* What the GDT has at sel, for the notes; 0: not to be seen now. */
+static uint64_t gdt_raw(struct vcpu *v, uint16_t sel)
+{
+    const uint8_t *p = gmem_seen(v, v->gdtr.base + (sel & ~7u), 8, GMEM_READ);
+
+    return p ? get64(p) : 0;
+}
+
+static bool idt_holds(struct vcpu *v, unsigned vec, uint64_t want)
+{
+    const uint8_t *p = gmem_seen(v, v->idtr.base + vec * 8, 8, GMEM_READ);
+
+    return p && get64(p) == want && vec * 8 + 7 <= v->idtr.limit;
+}
+
+static bool stack_is_flat(const struct seg *ss)
+{
+    return ss->base == 0 && ss->limit == 0xffffffffu && (ss->attr & SEG_ATTR_DB) && !(ss->attr & SEG_ATTR_EC);
+}
+
+static inline void put_seg(struct vcpu *v, unsigned seg, const struct seg *s)
+{
+    if (!seg_equal(&v->seg[seg], s))
+        v->hsel_dirty |= 1u << seg;
+    v->seg[seg] = *s;
+    TRACE_EV(v->vm->trace, seg_load, seg, s->sel, s->base);
+}
+
+/* ------------------------------------------------------------------ gates */
+
+/* The inner stack's pointer, if the TSS names the segment that it did. */
+static bool inner_stack(struct vcpu *v, const struct gate_seen *g, uint32_t *esp)
+{
+    unsigned at = TSS_ESP0 + 8 * g->cpl;
+    const uint8_t *p = gmem_seen(v, v->tr.base + at, 8, GMEM_READ);
+
+    if (!p || get16(p + 4) != g->ss.sel || (v->tr.attr & SEG_ATTR_TYPE) != DESC_TSS32_BUSY || at + 7 > v->tr.limit)
+        return false;
+    *esp = get32(p);
+    return gdt_holds(v, g->ss.sel, g->stack);
+}
+
+static void gate_commit(struct vcpu *v, const struct gate_seen *g, uint32_t esp)
+{
+    uint32_t clear = EFLAGS_TF | EFLAGS_NT | EFLAGS_RF | (g->is_trap ? 0 : EFLAGS_IF);
+
+    v->eflags &= ~clear;
+    if (g->inner)
+        put_seg(v, SEG_SS, &g->ss);
+    put_seg(v, SEG_CS, &g->cs);
+    v->gpr[REG_ESP] = esp;
+    v->cpl = g->cpl;
+    v->eip = g->eip;
+    v->shadow = 0;
+    v->halted = false;
+}
+
+bool gate_enter_seen(struct vcpu *v, unsigned vec, bool soft, const uint32_t *err, bool rf, uint32_t ret_eip)
+{
+    const struct gate_seen *g = &v->gate_seen[vec % GATES_SEEN];
+    uint32_t esp = v->gpr[REG_ESP], *frame, size;
+
+    if (!g->gate || g->vec != vec || g->from_cpl != v->cpl || vcpu_v86(v) || (soft && g->dpl < v->cpl))
+        return false;
+    if (!idt_holds(v, vec, g->gate) || !gdt_holds(v, g->cs.sel, g->code))
+        return false;
+    if (g->inner ? !inner_stack(v, g, &esp) : !stack_is_flat(&v->seg[SEG_SS]))
+        return false;
+    size = (g->inner ? 20 : 12) + (err ? 4 : 0);
+    frame = (uint32_t *)gmem_seen(v, esp - size, size, GMEM_WRITE);
+    if (!frame)
+        return false;
+    esp -= size;
+    if (err)
+        *frame++ = *err;
+    frame[0] = ret_eip;
+    frame[1] = v->seg[SEG_CS].sel;
+    frame[2] = v->eflags | (rf ? EFLAGS_RF : 0);
+    if (g->inner) {
+        frame[3] = v->gpr[REG_ESP];
+        frame[4] = v->seg[SEG_SS].sel;
+    }
+    gate_commit(v, g, esp);
+    return true;
+}
+
+void gate_note(struct vcpu *v, unsigned vec, unsigned from_cpl, bool inner, struct desc gate, struct desc code)
+{
+    struct gate_seen *g = &v->gate_seen[vec % GATES_SEEN];
+    uint64_t stack = inner ? gdt_raw(v, v->seg[SEG_SS].sel) : 0;
+
+    g->gate = 0;
+    if (!gate_is32(gate) || (inner && !stack) || v->cpl == 3 || (v->seg[SEG_CS].sel & SEL_TI) || (v->seg[SEG_SS].sel & SEL_TI) ||
+        !stack_is_flat(&v->seg[SEG_SS]))
+        return;
+    *g = (struct gate_seen){ .gate = raw(gate), .code = raw(code), .stack = stack, .cs = v->seg[SEG_CS],
+                             .ss = v->seg[SEG_SS], .eip = v->eip, .vec = (uint8_t)vec,
+                             .from_cpl = (uint8_t)from_cpl, .cpl = v->cpl, .dpl = (uint8_t)desc_dpl(gate),
+                             .inner = inner, .is_trap = desc_type(gate) & 1 };
+}
+
+/* ------------------------------------------------------------------- IRET */
+
+static struct iret_seen *iret_slot(struct vcpu *v, uint16_t cs) { return &v->iret_seen[(cs >> 3) % IRETS_SEEN]; }
+
+bool iret_seen(struct vcpu *v)
+{
+    uint32_t esp = v->gpr[REG_ESP];
+    const uint8_t *p = gmem_seen(v, esp, 20, GMEM_READ | gmem_cpl(v));
+    const struct iret_seen *r;
+
+    if (!p || !stack_is_flat(&v->seg[SEG_SS]) || (get32(p + 8) & EFLAGS_VM))
+        return false;
+    r = iret_slot(v, get16(p + 4));
+    if (!r->code || r->cs.sel != get16(p + 4) || r->from_cpl != v->cpl || get32(p) > r->cs.limit ||
+        !gdt_holds(v, r->cs.sel, r->code))
+        return false;
+    if (r->outer && (r->ss.sel != get16(p + 16) || !gdt_holds(v, r->ss.sel, r->stack)))
+        return false;
+    eflags_write(v, get32(p + 8), 4, true);
+    put_seg(v, SEG_CS, &r->cs);
+    v->eip = get32(p);
+    v->gpr[REG_ESP] = esp + 12;
+    if (r->outer) {
+        put_seg(v, SEG_SS, &r->ss);
+        v->gpr[REG_ESP] = get32(p + 12);
+        v->cpl = r->cs.sel & 3;
+        ret_null_segments(v);
+    }
+    return true;
+}
+
+void iret_note(struct vcpu *v, unsigned from_cpl, struct desc code)
+{
+    struct iret_seen *r = iret_slot(v, v->seg[SEG_CS].sel);
+    bool outer = v->cpl != from_cpl;
+    uint64_t stack = outer ? gdt_raw(v, v->seg[SEG_SS].sel) : 0;
+
+    r->code = 0;
+    if ((v->seg[SEG_CS].sel & SEL_TI) || (v->seg[SEG_SS].sel & SEL_TI) || !(v->seg[SEG_SS].attr & SEG_ATTR_DB) ||
+        (outer && !stack))
+        return;
+    *r = (struct iret_seen){ .code = raw(code), .stack = stack, .cs = v->seg[SEG_CS], .ss = v->seg[SEG_SS],
+                             .from_cpl = (uint8_t)from_cpl, .outer = outer };
+}
