@@ -216,6 +216,18 @@ static void chain_pending(struct vcpu *v, struct tu *to)
     bt->chain_from = NO_EXIT;
 }
 
+/* What translated code itself would find for v->eip in its lookup table. */
+static bool lookup_known(struct vcpu *v, uint32_t mode, tca_t *tca)
+{
+    struct bt *bt = v->vm->bt;
+    const struct lookup_entry *e = &bt->wd->l2[mode_user(mode)][l2_index(v->eip)];
+
+    if (bt->chain_from != NO_EXIT || e->eip != v->eip || e->tca == bt->l2_stub[mode_user(mode)])
+        return false;
+    *tca = e->tca;
+    return true;
+}
+
 /* v is exact and may run translated: where to?  False: v has moved on or must go back. */
 static enum next next_tu(struct vcpu *v, tca_t *tca)
 {
@@ -232,11 +244,18 @@ static enum next next_tu(struct vcpu *v, tca_t *tca)
     mode = bt_mode(v);
     take_context(v, mode);
     bt->wd->xcr0 = (uint32_t)v->xcr0;
-    t = take_segments(v, mode) ? find_or_make(v, mode, &f) : NULL;
+    t = NULL;
+    if (likely(take_segments(v, mode))) {
+        bt->recent[bt->nrecent++ % ARRAY_SIZE(bt->recent)] = v->eip;
+        if (lookup_known(v, mode, tca)) {
+            bt_flags_out(v, bt);
+            return NEXT_ENTER;
+        }
+        t = find_or_make(v, mode, &f);
+    }
     if (t) {
         chain_pending(v, t);
         lookup_insert(bt, t);
-        bt->recent[bt->nrecent++ % ARRAY_SIZE(bt->recent)] = t->eip;
         *tca = t->tca;
         check_predict(v, t);
         bt_flags_out(v, bt);
@@ -314,6 +333,13 @@ static enum next load_segment(struct vcpu *v, struct tu *t, uint32_t sub, tca_t 
     return go_on(v, t, n, flushes, tca);
 }
 
+/* Lock-step checking is rare. */
+static inline void check_here(struct vcpu *v, unsigned steps)
+{
+    if (unlikely(v->vm->bt->check != NULL))
+        check_compare(v, steps);
+}
+
 static enum next through_gate(struct vcpu *v, struct tu *t, enum callout kind, uint32_t sub)
 {
     uint32_t next_eip = t->eip + t->insn_off[SUB_INSN(sub) + 1];
@@ -341,13 +367,13 @@ static enum next take_callout(struct vcpu *v, tca_t *tca)
         bt->reason = REASON_CHAIN;
         ASSERT(no < bt->ntus && sub < t->nexits);
         v->eip = t->exit[sub].target;
-        check_compare(v, CHECK_WHOLE_TU); /* t may be the TU of a landing pad behind the one that was checked */
+        check_here(v, CHECK_WHOLE_TU); /* t may be the TU of a landing pad behind the one that was checked */
         bt->chain_from = no << 1 | sub;
         return NEXT_LOOKUP;
     case CO_LOOKUP:
         bt->reason = REASON_LOOKUP;
         v->eip = bt->wd->target_eip;
-        check_compare(v, CHECK_WHOLE_TU);
+        check_here(v, CHECK_WHOLE_TU);
         v->vm->stats->lookup_misses++;
         return NEXT_LOOKUP;
     case CO_INTERP:
@@ -355,7 +381,7 @@ static enum next take_callout(struct vcpu *v, tca_t *tca)
         ASSERT(no < bt->ntus && sub < t->ninsns);
         v->eip = t->eip + t->insn_off[sub];
         TRACE_EV(v->vm->trace, callout, v->eip, CO_INTERP, arg);
-        check_compare(v, sub);
+        check_here(v, sub);
         return interpret(v, t, sub, tca);
     case CO_SEG_LOAD:
     case CO_IRET:
@@ -364,7 +390,7 @@ static enum next take_callout(struct vcpu *v, tca_t *tca)
         ASSERT(no < bt->ntus && SUB_INSN(sub) < t->ninsns);
         v->eip = t->eip + t->insn_off[SUB_INSN(sub)];
         TRACE_EV(v->vm->trace, callout, v->eip, arg & 15, arg);
-        check_compare(v, SUB_INSN(sub));
+        check_here(v, SUB_INSN(sub));
         return (arg & 15) == CO_SEG_LOAD ? load_segment(v, t, sub, tca) : through_gate(v, t, arg & 15, sub);
     default:
         BUG("callout of unknown kind");

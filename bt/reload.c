@@ -19,20 +19,21 @@
 
 #define NEVER 1u /* no selector's negative */
 
-static struct desc_tables tables_now(const struct vcpu *v)
+static bool flat_stack(const struct vcpu *v)
 {
     const struct seg *ss = &v->seg[SEG_SS];
 
-    return (struct desc_tables){ .gdt = v->gdtr.base, .gdt_limit = v->gdtr.limit, .ldt = v->ldtr.base,
-                                 .ldt_limit = v->ldtr.attr & SEG_ATTR_P ? v->ldtr.limit : 0,
-                                 .flat_stack = ss->base == 0 && ss->limit == 0xffffffffu && !(ss->attr & SEG_ATTR_EC) };
+    return ss->base == 0 && ss->limit == 0xffffffffu && !(ss->attr & SEG_ATTR_EC);
 }
+
+static uint32_t ldt_limit(const struct vcpu *v) { return v->ldtr.attr & SEG_ATTR_P ? v->ldtr.limit : 0; }
 
 bool reload_tables_moved(const struct vcpu *v)
 {
-    const struct desc_tables now = tables_now(v);
+    const struct desc_tables *t = &v->vm->bt->tables;
 
-    return memcmp(&now, &v->vm->bt->tables, sizeof now) != 0;
+    return t->gdt != v->gdtr.base || t->gdt_limit != v->gdtr.limit || t->ldt != v->ldtr.base ||
+           t->ldt_limit != ldt_limit(v) || t->flat_stack != flat_stack(v);
 }
 
 static void note_one(struct vcpu *v, struct reload *r, unsigned seg)
@@ -52,7 +53,8 @@ void reload_note(struct vcpu *v, unsigned dirty)
     struct bt *bt = v->vm->bt;
 
     if (reload_tables_moved(v)) {
-        bt->tables = tables_now(v);
+        bt->tables = (struct desc_tables){ .gdt = v->gdtr.base, .gdt_limit = v->gdtr.limit, .ldt = v->ldtr.base,
+                                           .ldt_limit = ldt_limit(v), .flat_stack = flat_stack(v) };
         dirty = ~0u;
     }
     for (unsigned i = 0; i < ARRAY_SIZE(segs); i++)
