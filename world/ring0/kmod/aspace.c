@@ -15,7 +15,7 @@
 
 static u64 *new_table(struct aspace *as)
 {
-	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_RETRY_MAYFAIL);
 
 	if (!page)
 		return NULL;

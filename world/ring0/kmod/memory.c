@@ -9,11 +9,13 @@
 #include "memory.h"
 
 #define BATCH 64
+/* Rather fail than have the OOM killer look for a victim: the caller can do with less. */
+#define GFP_OURS (GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
 static int new_table(struct pages *p, u64 size)
 {
 	p->held = 0;
-	p->pfn = __vmalloc(PAGE_ALIGN(size / PAGE_SIZE * sizeof(p->pfn[0])), GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	p->pfn = __vmalloc(PAGE_ALIGN(size / PAGE_SIZE * sizeof(p->pfn[0])), GFP_OURS);
 	return p->pfn ? 0 : -ENOMEM;
 }
 
@@ -64,7 +66,7 @@ int pages_alloc(struct pages *p, u64 size)
 
 	p->pinned = false;
 	while (!rc && p->held < n) {
-		struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+		struct page *page = alloc_page(GFP_OURS);
 
 		if (!page)
 			return -ENOMEM;

@@ -16,6 +16,7 @@
 #include <asm/fpu/api.h>
 #include <asm/trapnr.h>
 #include <asm/tsc.h>
+#include "stress.h"
 #include "switch.h"
 #include "vm.h"
 
@@ -105,6 +106,7 @@ static void switch_and_reraise(struct vm *vm)
 	world_switch(x);
 	if (trace)
 		x->abi.tsc_left = x->abi.tsc_raised = rdtsc();
+	stress_count(x);
 	reraise(vm);
 	if (trace)
 		x->abi.tsc_handled = rdtsc();

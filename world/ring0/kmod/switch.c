@@ -19,6 +19,7 @@
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 #include "raw.h"
+#include "stress.h"
 #include "switch.h"
 
 #define VMM_CR0 (X86_CR0_PE | X86_CR0_MP | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_PG)
@@ -185,19 +186,6 @@ static __always_inline void restore(struct crosspage *x)
 	raw_wrmsr(MSR_GS_BASE, h->gs_base);
 }
 
-#ifdef BTMON_SELFTEST
-static __always_inline void stress(struct crosspage *x, bool on)
-{
-	if (x->abi.trace == CROSS_TRACE_STRESS)
-		asm volatile("pushfq; andl %0, (%%rsp); orl %1, (%%rsp); popfq" : :
-			     "i"(~X86_EFLAGS_TF), "r"(on ? (u32)X86_EFLAGS_TF : 0) : "memory", "cc");
-}
-#else
-static __always_inline void stress(struct crosspage *x, bool on)
-{
-}
-#endif
-
 noinstr void world_switch(struct crosspage *x)
 {
 	struct cross_host *h = &x->host;
@@ -205,7 +193,7 @@ noinstr void world_switch(struct crosspage *x)
 	quiet(h);
 	raw_sidt(&h->idtr);
 	raw_lidt(&x->idtr_host);
-	stress(x, true);
+	stress_begin(x);
 	save(h);
 	raw_lgdt(&x->gdtr);
 	x->abi.vmm_cr4 = (h->cr4 & VMM_CR4_FROM_HOST) | x->cr4_umip; /* VMXE comes and goes */
@@ -213,7 +201,7 @@ noinstr void world_switch(struct crosspage *x)
 	raw_write_cr0(x->abi.vmm_cr0);
 	cross_enter(x);
 	restore(x);
-	stress(x, false);
+	stress_end(x);
 	raw_lidt(&h->idtr);
 	unquiet(h);
 }

@@ -157,7 +157,7 @@ static void wait_for_event(struct state *s, __u64 alarm)
     s->abi->alarm = alarm;
     to_host(s, BTMON_OP_NONE, 0, 0);
     while (!*(volatile __u32 *)&s->abi->event)
-        __asm__ volatile("sti\n\tpause\n\tcli" : : : "memory");
+        __asm__ volatile("sti\n\tnop\n\tcli" : : : "memory");
     s->abi->event = 0;
     s->abi->alarm = ~0ull;
 }
