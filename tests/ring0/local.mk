@@ -4,11 +4,18 @@
 # check`, because they take minutes; `make check-ring0` says why it skips what it can't run.
 RING0_TESTS = \
     %reldir%/debian.tap \
-    %reldir%/guests.tap
+    %reldir%/guests.tap \
+    %reldir%/kmod-count.tap \
+    %reldir%/kmod-models.tap \
+    %reldir%/kmod-nmi.tap \
+    %reldir%/kmod-requests.tap \
+    %reldir%/kmod-stress.tap
 dist_check_SCRIPTS += $(RING0_TESTS)
 EXTRA_DIST += \
     %reldir%/inside/debian.sh \
     %reldir%/inside/guests.sh \
+    %reldir%/inside/kmod.sh \
+    %reldir%/kmod-lib.sh \
     %reldir%/lib.sh
 
 ring0_modules =

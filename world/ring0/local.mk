@@ -91,6 +91,8 @@ kmod_sources = \
     %reldir%/kmod/raw.h \
     %reldir%/kmod/reraise.S \
     %reldir%/kmod/run.c \
+    %reldir%/kmod/stress.c \
+    %reldir%/kmod/stress.h \
     %reldir%/kmod/switch.c \
     %reldir%/kmod/switch.h \
     %reldir%/kmod/vm.c \

@@ -2,7 +2,7 @@
 #
 # Runs inside (see lib.sh), by busybox sh: kmod-inside.sh TEST...
 #
-# A TEST is one of btmon-test's, "NAME" or "NAME=NUMBER", or one of the functions here.
+# A TEST is one of btmon-test's ("NAME" or "NAME=NUMBER") or one of the functions here.
 bad=0
 
 check()
@@ -85,6 +85,7 @@ nmi_count()
 }
 
 echo "# $(uname -r), $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $(cat /proc/cmdline)"
+dmesg -c >/dev/null # what the kernel says of itself is not ours
 load || { dmesg | tail; exit 1; }
 for t in "$@"; do
     echo "# -- $t"

@@ -83,15 +83,16 @@ static void make_tables(struct state *s)
     }
 }
 
+/* The IDT comes last: an NMI before it is held, one behind it finds all in place. */
 static void load_tables(struct state *s)
 {
     struct table gdt = { sizeof(s->gdt) - 1, (__u64)s->gdt }, idt = { sizeof(s->idt) - 1, (__u64)s->idt };
 
-    set_system(&s->gdt[SEL_TSS / 8], s->tss, sizeof(s->tss) - 1, 9); /* not busy */
-    __asm__ volatile("lgdt %0\n\tlidt %1\n\tlldt %w2\n\tltr %w3\n\tmov %4, %%ss\n\tmov %4, %%ds\n\tmov %4, %%es\n\t"
-                     "mov %5, %%fs\n\tmov %5, %%gs"
-                     : : "m"(gdt), "m"(idt), "r"(SEL_LDT), "r"(SEL_TSS), "r"(SEL_DATA), "r"(SEL_LDT_DATA) : "memory");
     s->own_tables = 1;
+    set_system(&s->gdt[SEL_TSS / 8], s->tss, sizeof(s->tss) - 1, 9); /* not busy */
+    __asm__ volatile("lgdt %0\n\tlldt %w2\n\tltr %w3\n\tmov %4, %%ss\n\tmov %4, %%ds\n\tmov %4, %%es\n\t"
+                     "mov %5, %%fs\n\tmov %5, %%gs\n\tlidt %1"
+                     : : "m"(gdt), "m"(idt), "r"(SEL_LDT), "r"(SEL_TSS), "r"(SEL_DATA), "r"(SEL_LDT_DATA) : "memory");
 }
 
 /* Other values in all of the FPU than any program has. */
@@ -105,6 +106,7 @@ static void spoil_fpu(void)
                      : : "m"(mxcsr));
 }
 
+/* Comes back on the tables it was called with; but a new command starts on those of the switch. */
 static void to_host(struct state *s, enum btmon_op op, __u32 code, __u64 arg)
 {
     abi_t *abi = s->abi;
@@ -116,7 +118,7 @@ static void to_host(struct state *s, enum btmon_op op, __u32 code, __u64 arg)
     do {
         s->own_tables = 0;
         ((void (*)(abi_t *))abi->to_host)(abi);
-        if (own_tables)
+        if (own_tables && op != BTMON_OP_USER)
             load_tables(s);
         abi->op = BTMON_OP_NONE;
         if (abi->held)
@@ -213,7 +215,6 @@ static void obey(struct state *s)
 {
     volatile struct selftest *t = SHARED;
 
-    s->own_tables = 0; /* ECHO and the rest run on what the switch leaves */
     switch (t->command) {
     case SELFTEST_SPOIL: load_tables(s); spoil_fpu(); break;
     case SELFTEST_WAIT: wait_for_event(s, t->arg[0]); break;
