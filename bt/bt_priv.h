@@ -210,8 +210,18 @@ bool bt_fetch_page(struct vcpu *v, gla_t gla, gpn_t *gpn, struct fault *f);
 
 /* state.c */
 uint32_t bt_mode(const struct vcpu *v);
-void bt_flags_in(struct vcpu *v, struct bt *bt);  /* v->hflags, vif slot -> v->eflags */
-void bt_flags_out(struct vcpu *v, struct bt *bt); /* v->eflags -> v->hflags, vif slot */
+/* v->hflags, vif slot -> v->eflags, and back. */
+static inline void bt_flags_in(struct vcpu *v, struct bt *bt)
+{
+    uint32_t keep = v->eflags & ~(EFLAGS_LIVE | EFLAGS_IF | EFLAGS_RF);
+
+    v->eflags = keep | (v->hflags & EFLAGS_LIVE) | (bt->wd->vif & EFLAGS_IF) | EFLAGS_FIXED;
+}
+static inline void bt_flags_out(struct vcpu *v, struct bt *bt)
+{
+    v->hflags = (v->eflags & EFLAGS_LIVE) | EFLAGS_IF | EFLAGS_FIXED;
+    bt->wd->vif = v->eflags & EFLAGS_IF;
+}
 bool bt_sync_fault(struct vcpu *v, tca_t tca, struct tu **tu, unsigned *insn);
 bool bt_sync_boundary(struct vcpu *v, tca_t tca);
 void bt_plant(struct vcpu *v, tca_t tca);

@@ -169,8 +169,8 @@ static bool take_segments(struct vcpu *v, uint32_t mode)
     reload_note(v, v->hsel_dirty);
     if (state != bt->seg_state || limit != bt->seg_limit)
         v->hsel_dirty = 0x3f;
-    for (unsigned s = 0; s < SEG_COUNT; s++)
-        bt->wd->sel[s] = v->seg[s].sel;
+    for (unsigned dirty = v->hsel_dirty; dirty; dirty &= dirty - 1)
+        bt->wd->sel[__builtin_ctz(dirty)] = v->seg[__builtin_ctz(dirty)].sel;
     bt->seg_state = state;
     bt->seg_limit = limit;
     v->seg[SEG_GS].base -= bias;

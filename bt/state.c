@@ -62,19 +62,6 @@ uint32_t bt_mode(const struct vcpu *v)
     return mode;
 }
 
-void bt_flags_in(struct vcpu *v, struct bt *bt)
-{
-    uint32_t keep = v->eflags & ~(EFLAGS_LIVE | EFLAGS_IF | EFLAGS_RF);
-
-    v->eflags = keep | (v->hflags & EFLAGS_LIVE) | (bt->wd->vif & EFLAGS_IF) | EFLAGS_FIXED;
-}
-
-void bt_flags_out(struct vcpu *v, struct bt *bt)
-{
-    v->hflags = (v->eflags & EFLAGS_LIVE) | EFLAGS_IF | EFLAGS_FIXED;
-    bt->wd->vif = v->eflags & EFLAGS_IF;
-}
-
 /* The record that covers tca: the last one at or below it. */
 static const struct map_rec *record_at(const struct tu *t, tca_t tca)
 {

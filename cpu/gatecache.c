@@ -19,30 +19,35 @@
 
 #define SEL_TI 4u
 #define TSS_ESP0 4u
+#define TSS_STACKS_END 27u /* last byte of SS2 */
 
 static uint64_t raw(struct desc d) { return (uint64_t)d.hi << 32 | d.lo; }
 
-/* Does the GDT still have this at sel? */
-static bool gdt_holds(struct vcpu *v, uint16_t sel, uint64_t want)
+static __attribute__((noinline)) const uint8_t *table_seen(struct vcpu *v, uint32_t base, uint32_t limit)
 {
-    const uint8_t *p = gmem_seen(v, v->gdtr.base + (sel & ~7u), 8, GMEM_READ);
-
-    return p && get64(p) == want && (sel | 7u) <= v->gdtr.limit;
+    return page_offset(base) + limit < PAGE_SIZE ? gmem_seen(v, base, 1, GMEM_READ) : NULL;
 }
 
-/* What the GDT has at sel, for the notes; 0: not to be seen now. */
-static uint64_t gdt_raw(struct vcpu *v, uint16_t sel)
+static inline const uint8_t *table(struct vcpu *v, struct table_seen *t, uint32_t base, uint32_t limit)
 {
-    const uint8_t *p = gmem_seen(v, v->gdtr.base + (sel & ~7u), 8, GMEM_READ);
-
-    return p ? get64(p) : 0;
+    if (unlikely(t->gen != v->gmem_gen || t->base != base || t->limit != limit || !t->p))
+        *t = (struct table_seen){ v->gmem_gen, base, limit, table_seen(v, base, limit) };
+    return t->p;
 }
 
-static bool idt_holds(struct vcpu *v, unsigned vec, uint64_t want)
+/* What the GDT has at sel; 0: not to be seen now. */
+static inline uint64_t gdt_raw(struct vcpu *v, uint16_t sel)
 {
-    const uint8_t *p = gmem_seen(v, v->idtr.base + vec * 8, 8, GMEM_READ);
+    const uint8_t *gdt = table(v, &v->gdt_seen, v->gdtr.base, v->gdtr.limit);
 
-    return p && get64(p) == want && vec * 8 + 7 <= v->idtr.limit;
+    return gdt && (sel | 7u) <= v->gdtr.limit ? get64(gdt + (sel & ~7u)) : 0;
+}
+
+static inline uint64_t idt_raw(struct vcpu *v, unsigned vec)
+{
+    const uint8_t *idt = table(v, &v->idt_seen, v->idtr.base, v->idtr.limit);
+
+    return idt && vec * 8 + 7 <= v->idtr.limit ? get64(idt + vec * 8) : 0;
 }
 
 static bool stack_is_flat(const struct seg *ss)
@@ -64,12 +69,13 @@ static inline void put_seg(struct vcpu *v, unsigned seg, const struct seg *s)
 static bool inner_stack(struct vcpu *v, const struct gate_seen *g, uint32_t *esp)
 {
     unsigned at = TSS_ESP0 + 8 * g->cpl;
-    const uint8_t *p = gmem_seen(v, v->tr.base + at, 8, GMEM_READ);
+    const uint8_t *tss = table(v, &v->tss_seen, v->tr.base, TSS_STACKS_END);
 
-    if (!p || get16(p + 4) != g->ss.sel || (v->tr.attr & SEG_ATTR_TYPE) != DESC_TSS32_BUSY || at + 7 > v->tr.limit)
+    if (!tss || get16(tss + at + 4) != g->ss.sel || (v->tr.attr & SEG_ATTR_TYPE) != DESC_TSS32_BUSY ||
+        at + 7 > v->tr.limit)
         return false;
-    *esp = get32(p);
-    return gdt_holds(v, g->ss.sel, g->stack);
+    *esp = get32(tss + at);
+    return gdt_raw(v, g->ss.sel) == g->stack;
 }
 
 static void gate_commit(struct vcpu *v, const struct gate_seen *g, uint32_t esp)
@@ -94,7 +100,7 @@ bool gate_enter_seen(struct vcpu *v, unsigned vec, bool soft, const uint32_t *er
 
     if (!g->gate || g->vec != vec || g->from_cpl != v->cpl || vcpu_v86(v) || (soft && g->dpl < v->cpl))
         return false;
-    if (!idt_holds(v, vec, g->gate) || !gdt_holds(v, g->cs.sel, g->code))
+    if (idt_raw(v, vec) != g->gate || gdt_raw(v, g->cs.sel) != g->code)
         return false;
     if (g->inner ? !inner_stack(v, g, &esp) : !stack_is_flat(&v->seg[SEG_SS]))
         return false;
@@ -145,9 +151,9 @@ bool iret_seen(struct vcpu *v)
         return false;
     r = iret_slot(v, get16(p + 4));
     if (!r->code || r->cs.sel != get16(p + 4) || r->from_cpl != v->cpl || get32(p) > r->cs.limit ||
-        !gdt_holds(v, r->cs.sel, r->code))
+        gdt_raw(v, r->cs.sel) != r->code)
         return false;
-    if (r->outer && (r->ss.sel != get16(p + 16) || !gdt_holds(v, r->ss.sel, r->stack)))
+    if (r->outer && (r->ss.sel != get16(p + 16) || gdt_raw(v, r->ss.sel) != r->stack))
         return false;
     eflags_write(v, get32(p + 8), 4, true);
     put_seg(v, SEG_CS, &r->cs);

@@ -59,6 +59,11 @@ struct xstate {
 /* What gates and IRETs led to: cpu/gatecache.c.  0 in the first word: nothing. */
 #define GATES_SEEN 32u /* by vector */
 #define IRETS_SEEN 4u  /* by CS */
+/* Where a table lies in host memory, while v->gmem_gen is gen. NULL: not within one page, or not to be seen then. */
+struct table_seen {
+    uint32_t gen, base, limit;
+    const uint8_t *p;
+};
 struct gate_seen {
     uint64_t gate, code, stack; /* the descriptors, as in memory */
     struct seg cs, ss;
@@ -133,6 +138,8 @@ struct vcpu {
     uint64_t xcr0;
     struct xstate xstate;
 
+    uint32_t gmem_gen;       /* changes whenever what gmem_seen() has returned for reads may no longer hold */
+    struct table_seen idt_seen, gdt_seen, tss_seen;
     struct gate_seen gate_seen[GATES_SEEN];
     struct iret_seen iret_seen[IRETS_SEEN];
 

@@ -27,6 +27,7 @@ struct place {
 
 void tlb_flush(struct mmu *m)
 {
+    m->vcpu->gmem_gen++;
     m->tlb_large_first = UINT32_MAX;
     m->tlb_large_last = 0;
     if (++m->tlb_gen)
@@ -51,6 +52,7 @@ static inline uint64_t tlb_tag(const struct mmu *m, gla_t gla, unsigned access)
 
 void tlb_drop(struct mmu *m, gla_t gla)
 {
+    m->vcpu->gmem_gen++;
     if (gla >= m->tlb_large_first && gla <= m->tlb_large_last) {
         tlb_flush(m);
         return;

@@ -108,6 +108,7 @@ struct tlb_entry {
 };
 
 struct mmu {
+    struct vcpu *vcpu;
     struct mmu_gens gens;
     uint32_t tlb_gen; /* never 0 */
     gla_t tlb_large_first, tlb_large_last; /* since the last flush, entries from large pages lie in between */

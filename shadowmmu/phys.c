@@ -38,6 +38,7 @@ void mmu_init(struct vm *vm)
     struct mmu *m = arena_alloc(&vm->arena, sizeof *m, 64);
 
     vm->mmu = m;
+    m->vcpu = vm->vcpu;
     m->ram_pages = gpa_to_gpn(vm->ram_size);
     m->min_gla = (gla_t)align_up(world_min_gla(vm), PAGE_SIZE);
     m->traced = arena_alloc(&vm->arena, (m->ram_pages + 63) / 64 * 8, 64);
