@@ -447,11 +447,20 @@ static unsigned long number_in(const char *file, const char *name)
     return value;
 }
 
+/* The kernel's counts are only exact once those of the CPUs have been added up, which stat_refresh does. */
 static bool nothing_pinned(void)
 {
-    unsigned long acquired = number_in("/proc/vmstat", "nr_foll_pin_acquired");
+    unsigned long acquired, released;
+    int fd = open("/proc/sys/vm/stat_refresh", O_RDONLY);
+    char c;
 
-    return acquired != ~0ul && acquired == number_in("/proc/vmstat", "nr_foll_pin_released");
+    if (fd < 0 || read(fd, &c, 1) < 0)
+        perror("stat_refresh");
+    close(fd);
+    acquired = number_in("/proc/vmstat", "nr_foll_pin_acquired");
+    released = number_in("/proc/vmstat", "nr_foll_pin_released");
+    printf("# pages pinned: %lu, released: %lu\n", acquired, released);
+    return acquired != ~0ul && acquired == released;
 }
 
 static void test_leak(long n)
