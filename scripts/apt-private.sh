@@ -6,7 +6,7 @@
 #
 # The caller sets: me (its name in messages), out (absolute directory), offline
 # (1: what is missing is an error), apt_arches ("amd64 i386"), apt_types ("deb" or
-# "deb deb-src").  What has been unpacked once is kept.
+# "deb deb-src"); perhaps apt_backports=1: kernels are the release's backports'.  What has been unpacked once is kept.
 
 die()
 {
@@ -42,6 +42,7 @@ apt_setup()
     mkdir -p "$out/apt/lists/partial" "$out/apt/cache/archives/partial" \
              "$out/apt/parts" "$out/deb"
     : >"$out/apt/status"
+    : >"$out/apt/preferences"
     for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
         [ -s "$f" ] && grep -qi debian "$f" || continue
         for type in $apt_types; do
@@ -52,7 +53,24 @@ apt_setup()
         [ -f "$f" ] && grep -qi debian "$f" || continue
         sed "s/^Types:.*/Types: $apt_types/" "$f" >"$out/apt/parts/$(basename "$f")"
     done
+    [ "${apt_backports:-0}" = 0 ] || apt_setup_backports
     [ -n "$(ls "$out/apt/parts")" ] || die "no Debian package source found in /etc/apt"
+}
+
+# The kernels of the release's backports, from the same place as the release itself.
+apt_setup_backports()
+{
+    release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+    [ -n "$release" ] || die "/etc/os-release names no release"
+    for f in "$out"/apt/parts/*; do
+        new=$out/apt/parts/backports-$(basename "$f")
+        case $f in
+        *.sources) awk -v RS= -v r="$release" '$0 ~ "\nSuites:[^\n]* " r "( |\n|$)" {
+                sub(/\nSuites:[^\n]*/, "\nSuites: " r "-backports"); print $0 "\n" }' "$f" >"$new" ;;
+        *) sed -n "s/ $release / $release-backports /p" "$f" >"$new" ;;
+        esac
+    done
+    printf 'Package: linux-*\nPin: release n=%s-backports\nPin-Priority: 900\n' "$release" >"$out/apt/preferences"
 }
 
 # apt_run PROGRAM ARGS...: the program under the private configuration.
@@ -78,6 +96,7 @@ Dir::State::status "$out/apt/status";
 Dir::Cache "$out/apt/cache";
 Dir::Etc::sourcelist "/dev/null";
 Dir::Etc::sourceparts "$out/apt/parts";
+Dir::Etc::preferences "$out/apt/preferences";
 CONF
 }
 

@@ -1,13 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# fetch-ring0.sh [--offline] OUTDIR
+# fetch-ring0.sh [--offline] [--backports] OUTDIR
 #
 # Fetches what `configure --enable-ring0=OUTDIR` and its tests need beyond the packages
 # of ./bootstrap, into OUTDIR; nothing is installed:
 #
 #   the headers of Debian's current amd64 kernel, to build the module against
-#   that kernel itself, and busybox, to boot under QEMU
+#   that kernel itself, and busybox, to boot under QEMU (--backports: the newer
+#   kernel of the release's backports)
 #   the source of Zydis, to be linked into the monitor image
 #
 # OUTDIR/paths then holds shell assignments (headers, zydis, vmlinuz, busybox).
@@ -27,13 +28,14 @@ offline=0
 while [ $# -gt 0 ]; do
     case $1 in
     --offline) offline=1; shift ;;
+    --backports) apt_backports=1; shift ;;
     -h|--help) sed -n '3,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --) shift; break ;;
     -*) die "unknown option '$1'" ;;
     *) break ;;
     esac
 done
-[ $# -eq 1 ] || die "usage: fetch-ring0.sh [--offline] OUTDIR"
+[ $# -eq 1 ] || die "usage: fetch-ring0.sh [--offline] [--backports] OUTDIR"
 
 mkdir -p "$1" || die "cannot make the directory '$1'"
 out=$(cd "$1" && pwd)
