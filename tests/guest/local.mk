@@ -18,6 +18,7 @@ test_guest_sources = \
     %reldir%/fpu.c \
     %reldir%/gates.c \
     %reldir%/hostile.c \
+    %reldir%/i286.c \
     %reldir%/inject.c \
     %reldir%/iret.c \
     %reldir%/nmi.c \
@@ -43,6 +44,7 @@ test_guests = \
     %reldir%/fpu.elf \
     %reldir%/gates.elf \
     %reldir%/hostile.elf \
+    %reldir%/i286.elf \
     %reldir%/inject.elf \
     %reldir%/iret.elf \
     %reldir%/paging.elf \

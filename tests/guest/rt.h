@@ -38,7 +38,8 @@ enum { CR4_VME = 1, CR4_TSD = 4, CR4_DE = 8, CR4_PSE = 0x10, CR4_PAE = 0x20, CR4
 /* Descriptor access bytes (present) and flags */
 enum { A_CODE = 0x9a, A_CODE_X = 0x98, A_CODE_CONFORMING = 0x9e, A_DATA = 0x92, A_DATA_RO = 0x90, A_DATA_DOWN = 0x96,
        A_LDT = 0x82, A_TSS = 0x89, A_TSS_BUSY = 0x8b, A_CALL_GATE = 0x8c, A_TASK_GATE = 0x85, A_INT_GATE = 0x8e,
-       A_TRAP_GATE = 0x8f, A_DPL3 = 0x60, A_ABSENT = -0x80 };
+       A_TRAP_GATE = 0x8f, A_TSS16 = 0x81, A_CALL_GATE16 = 0x84, A_INT_GATE16 = 0x86, A_TRAP_GATE16 = 0x87,
+       A_DPL3 = 0x60, A_ABSENT = -0x80 };
 enum { F_BYTES16 = 0, F_BYTES = 4, F_PAGES = 0xc };
 
 struct frame {
