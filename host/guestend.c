@@ -116,7 +116,8 @@ static void list_blocks(const struct guest *g)
 
     if (!n)
         return;
-    fprintf(g->f, "translated blocks that the monitor entered last, latest first:\n");
+    fprintf(g->f, "translated blocks that the monitor entered last, latest first%s:\n",
+            g->end->recent_all ? "" : " (what they jumped to by themselves is not seen; -d nochain,noindirect shows all)");
     for (unsigned i = 0; i < n; i++) {
         fprintf(g->f, "  %08x%s\n", g->end->recent[i],
                 symbols_text(g->symbols, g->end->recent[i], name, sizeof name));

@@ -20,6 +20,7 @@ SCRIPT_TESTS = \
     %reldir%/includes.sh \
     %reldir%/cli.sh \
     %reldir%/boot.sh \
+    %reldir%/dump.sh \
     %reldir%/escape.sh \
     %reldir%/nmi.sh \
     %reldir%/tty.sh \

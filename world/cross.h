@@ -50,6 +50,7 @@ struct cross_end {
     uint32_t cr0, cr3, cr4;
     uint64_t pdpte[4];
     uint32_t nrecent, recent[CROSS_RECENT]; /* EIPs of translation units entered last, latest first */
+    uint32_t recent_all;                    /* nothing ran between them that is not listed */
 };
 
 struct cross_config {

@@ -214,6 +214,7 @@ static void write_dump(struct vm *vm)
 {
     struct cross *x = vm->cross;
     const struct vcpu *v = vm->vcpu;
+    const struct bt_options *o = &x->config.bt;
     struct cross_end e = { .valid = 1, .eip = v->eip, .cr0 = v->cr0, .cr3 = v->cr3, .cr4 = v->cr4 };
 
     vcpu_dump(v, x->dump, sizeof x->dump);
@@ -224,6 +225,7 @@ static void write_dump(struct vm *vm)
     e.ss_base = v->seg[SEG_SS].base;
     memcpy(e.pdpte, v->pdpte, sizeof e.pdpte);
     e.nrecent = bt_recent(vm, e.recent, CROSS_RECENT);
+    e.recent_all = o->inject_irq || (o->no_chain && o->no_indirect);
     x->end = e;
 }
 

@@ -33,6 +33,7 @@ test_guest_sources = \
     %reldir%/syscalls.c \
     %reldir%/task.c \
     %reldir%/timer.c \
+    %reldir%/triple.c \
     %reldir%/v86.c \
     %reldir%/xsave.c
 test_guests = \
@@ -63,10 +64,11 @@ test_guests = \
 
 dist_check_SCRIPTS += %reldir%/run-guest
 EXTRA_DIST += $(rt_headers) $(rt_sources) $(test_guest_sources)
-# Started by tests/escape.sh and tests/nmi.sh.
+# Started by scripts of tests/.
 script_guests = \
     %reldir%/escape.elf \
-    %reldir%/nmi.elf
+    %reldir%/nmi.elf \
+    %reldir%/triple.elf
 CLEANFILES += $(test_guests) $(script_guests)
 
 %reldir%/%.elf: %reldir%/%.c $(rt_sources) $(rt_headers)

@@ -294,11 +294,15 @@ Test(host_end, flat)
     end_text(&end);
     expect_line("guest code at 00002010", "<second+0x10>", "");
     expect_line("00002010", "ud2", "");
+    expect_line("translated blocks", "-d nochain,noindirect shows all", "");
     expect_line("00002020", "<second+0x20>", "");
     expect_line("00002020", "call", "0x2025 <second+0x25>");
     expect_line("00009000: 00000000 00002025 00002024", "", "");
     expect_line("  00009004: 00002025", "<second+0x25>", "");
     cr_expect_null(strstr(text, "  00009008: 00002024"));
+    end.recent_all = 1;
+    end_text(&end);
+    expect_line("translated blocks that the monitor entered last, latest first:", "", "");
 }
 
 Test(host_end, paged_32)
