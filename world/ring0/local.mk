@@ -50,7 +50,7 @@ zydis_objects = \
     %reldir%/zydis/SharedData.o
 zydis_cppflags = -I$(ZYDIS_SOURCE)/include -I$(ZYDIS_SOURCE)/src $(AM_CPPFLAGS) \
     -DNDEBUG -DZYDIS_STATIC_BUILD -DZYAN_NO_LIBC -DZYAN_CUSTOM_LIBC -include $(top_srcdir)/%reldir%/zydis-libc.h
-CLEANFILES += $(zydis_objects) libmonzydis.a
+CLEANFILES += $(zydis_objects) libmonzydis.a libmonring0.a
 
 %reldir%/zydis/%.o: $(ZYDIS_SOURCE)/src/%.c $(top_srcdir)/%reldir%/zydis-libc.h
 	@$(MKDIR_P) $(@D)
