@@ -95,6 +95,11 @@ void bt_return_at_user(struct vm *vm, uint64_t spaces)
     vm->bt->return_at_user = spaces;
 }
 
+bool bt_interrupted(const struct vcpu *v)
+{
+    return v->vm->bt->wd->irq_pending && (v->eflags & EFLAGS_IF);
+}
+
 void bt_set_irq_pending(struct vm *vm, bool pending)
 {
     vm->bt->wd->irq_pending = pending;

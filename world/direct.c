@@ -57,6 +57,7 @@ struct direct {
     struct direct_traits traits;
     bool real_cpuid;         /* CPUID in direct code can't be trapped */
     uint64_t xcr0_offered;   /* what the model lets XCR0 be, 0: it has no XSAVE */
+    bool serve;              /* direct_run() may run the kernel */
     bool prefill;            /* a true page fault was delivered at this address, by this instruction */
     gla_t prefill_gla;
     uint32_t prefill_eip;
@@ -73,6 +74,7 @@ void direct_init(struct vm *vm)
     if (!world_direct_views(vm) || !vm->cross->config.host_has_nx)
         d->mode = USER_EXEC_TRANSLATE;
     d->traits = world_direct_traits(vm);
+    d->serve = !vm->inject && !vm->cross->config.bt.interp_only && !vm->cross->config.bt.interp_kernel;
     d->real_cpuid = d->traits.shows & DIRECT_SHOWS_CPUID;
     d->xcr0_offered = cpuid_xcr0_mask(vm->vcpu);
     if (d->mode == USER_EXEC_AUTO && d->real_cpuid && !d->xcr0_offered && !d->traits.own_xcr0)
@@ -268,34 +270,55 @@ static void prefill(struct vcpu *v, unsigned view)
         mmu_prefill(v, view, d->prefill_gla);
 }
 
-/* The caller has found direct_wanted(). */
-void direct_run(struct vcpu *v)
+/* One stretch of user code; false: an event has come, or the VM is stopped. */
+static bool run_stretch(struct vcpu *v)
 {
     struct vm *vm = v->vm;
     struct direct *d = vm->direct;
+    unsigned view = mmu_user_view(v);
+    uint64_t t = io_rdtsc();
 
-    do {
-        unsigned view = mmu_user_view(v);
-        uint64_t t = io_rdtsc();
+    if (d->prefill && v->eip == d->prefill_eip)
+        prefill(v, view);
+    vm->stats->direct_runs++;
+    world_enter_direct(v, view);
+    t = io_rdtsc() - t;
+    vm->stats->cycles_direct += t;
+    TRACE_EV(vm->trace, direct, v->eip, v->exit.kind, v->exit.vec);
+    if (v->exit.kind == EXIT_FAULT) {
+        note_direct(v, t);
+        take_fault(v, view, t);
+    } else if (v->exit.kind == EXIT_SOFTINT) {
+        note_direct(v, t);
+        take_soft_int(v, (uint8_t)v->exit.vec, v->eip - 2, v->eip);
+    } else {
+        return false;
+    }
+    return true;
+}
 
-        if (d->prefill && v->eip == d->prefill_eip)
-            prefill(v, view);
-        vm->stats->direct_runs++;
-        world_enter_direct(v, view);
-        t = io_rdtsc() - t;
-        vm->stats->cycles_direct += t;
-        TRACE_EV(vm->trace, direct, v->eip, v->exit.kind, v->exit.vec);
-        switch (v->exit.kind) {
-        case EXIT_FAULT:
-            note_direct(v, t);
-            take_fault(v, view, t);
-            break;
-        case EXIT_SOFTINT:
-            note_direct(v, t);
-            take_soft_int(v, (uint8_t)v->exit.vec, v->eip - 2, v->eip);
-            break;
-        default: /* attention, or the VM is stopped */
-            return;
+/* Does nothing ask for the run loop? */
+static bool may_stay(const struct vcpu *v)
+{
+    return !v->vm->stop && !v->attention && !bt_interrupted(v);
+}
+
+/*
+ * The caller has found direct_wanted(). The guest's kernel is run from here too, as long as it does nothing but
+ * serve its user code: the run loop has nothing to add to a system call.
+ */
+void direct_run(struct vcpu *v)
+{
+    const struct direct *d = v->vm->direct;
+
+    while (run_stretch(v) && may_stay(v)) {
+        if (v->cpl != 3 && d->serve) {
+            bt_run(v);
+            direct_note_translated(v, 0);
+            if (!may_stay(v))
+                return;
         }
-    } while (!vm->stop && !v->attention && direct_wanted(v));
+        if (v->cpl != 3 || !direct_wanted(v))
+            return;
+    }
 }

@@ -89,11 +89,22 @@ struct ring0_clock {
     bool alarm_changed; /* the module has not seen cross->alarm yet */
 };
 
+/* What a guest segment register has been turned into: segments.c. */
+struct seg_made {
+    struct seg from;
+    gla_t end;
+    uint64_t descriptor;
+};
+
 /* A descriptor table of the guest as it was last seen: shadowdesc.c. */
 #define SHADOW_ENTRIES (GDT_OURS / 8u)
+#define SHADOW_LIVE 24u
 struct shadow_table {
     uint64_t seen[SHADOW_ENTRIES];
+    gla_t gla;
     uint32_t n;       /* how many of them the guest's table has */
+    uint32_t nlive;   /* how many of these user code can load; their numbers, if they are not too many */
+    uint16_t live[SHADOW_LIVE];
     bool zero_usable; /* entry 0: of an LDT */
 };
 
@@ -112,10 +123,12 @@ struct world {
     struct tss64 *tss;
 
     enum loaded loaded;
+    struct seg_made made[2][SEG_COUNT]; /* translated code: in kernel mode, in user mode */
     uint8_t seg_changed; /* translated code; bit per segment register: its descriptor has changed since it was loaded */
 
     /* Direct execution. */
     struct shadow_table shadow_gdt, shadow_ldt;
+    struct seg verified[SEG_COUNT]; /* what segment registers are known to get from the shadow tables */
     bool desc_synced; /* they are as the guest's now */
     bool desc_changed; /* since segment registers were loaded from them */
     bool doors_shut;

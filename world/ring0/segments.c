@@ -4,30 +4,38 @@
  *
  * Translated code never sees a selector (the translator keeps the guest's in the data page), so each guest
  * segment register has one GDT entry of its own, which holds what stands for its hidden part: the cached
- * descriptors of the classic design. A store of eight bytes makes one; so nothing is kept or looked up.
+ * descriptors of the classic design. A store of eight bytes makes one.
  */
 #include "world/ring0/ring0.h"
 
-#include "base/assert.h"
+#include "cpu/segment.h"
+
+/* The descriptor for s, truncated at end; 0: none does. The last answers are kept, apart for user and kernel mode. */
+static uint64_t descriptor_of(struct world *w, unsigned seg, const struct seg *s, gla_t end)
+{
+    struct seg_made *m = &w->made[end < WIN_BASE][seg];
+    struct truncated t;
+
+    if (unlikely(!seg_equal(&m->from, s) || m->end != end)) {
+        m->from = *s;
+        m->end = end;
+        m->descriptor = seg_truncate(s, end, seg == SEG_SS, false, &t) ? ring0_descriptor(&t, 1) : 0;
+    }
+    return m->descriptor;
+}
 
 static void sync_one(struct world *w, struct vcpu *v, unsigned seg, const struct seg *s, gla_t end)
 {
+    uint64_t descriptor = descriptor_of(w, seg, s, end);
     uint8_t *entry = w->gdt + (SEL_BT(seg) & ~7u);
-    uint16_t sel = 0;
-    struct truncated t;
+    uint16_t sel = descriptor ? SEL_BT(seg) : 0;
 
-    if (seg_truncate(s, end, seg == SEG_SS, false, &t)) {
-        uint64_t descriptor = ring0_descriptor(&t, 1);
-
-        sel = SEL_BT(seg);
-        if (get64(entry) != descriptor) {
-            put64(entry, descriptor);
-            w->seg_changed |= BIT(seg);
-        }
-    }
-    if (v->hsel[seg] != sel)
-        w->seg_changed |= BIT(seg);
+    if (v->hsel[seg] == sel && (!descriptor || get64(entry) == descriptor))
+        return;
+    if (descriptor)
+        put64(entry, descriptor);
     v->hsel[seg] = sel;
+    w->seg_changed |= BIT(seg);
 }
 
 bool world_seg_sync(struct vcpu *v, gla_t user_limit, bool gs_to_fs)

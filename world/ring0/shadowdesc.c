@@ -29,7 +29,33 @@ static uint64_t admit(uint64_t raw)
     return (raw & DESC_USER) == DESC_USER ? raw & ~DESC_L : 0;
 }
 
-/* Bring entries up to n (of 8 bytes) up to date, from a table at gla; false: it can't be read. */
+static void live_list(struct shadow_table *t)
+{
+    t->nlive = 0;
+    for (uint32_t i = 0; i < t->n; i++)
+        if (admit(t->seen[i]) && t->nlive++ < SHADOW_LIVE)
+            t->live[t->nlive - 1] = (uint16_t)i;
+}
+
+/* Do the entries that user code can load still say what was seen?  What else has changed traps when it is loaded. */
+static bool live_hold(struct vcpu *v, const struct shadow_table *t, gla_t gla, uint32_t n)
+{
+    const uint8_t *p;
+
+    if (t->gla != gla || t->n != n || t->nlive > SHADOW_LIVE)
+        return false;
+    if (!t->nlive)
+        return true;
+    p = gmem_seen(v, gla, n * 8, GMEM_READ);
+    if (!p)
+        return false;
+    for (uint32_t i = 0; i < t->nlive; i++)
+        if (get64(p + 8u * t->live[i]) != t->seen[t->live[i]])
+            return false;
+    return true;
+}
+
+/* Bring all n entries (of 8 bytes) up to date, from a table at gla; false: it can't be read. */
 static bool table_sync(struct vcpu *v, struct shadow_table *t, uint8_t *ours, gla_t gla, uint32_t n)
 {
     uint64_t now[SHADOW_ENTRIES];
@@ -38,10 +64,9 @@ static bool table_sync(struct vcpu *v, struct shadow_table *t, uint8_t *ours, gl
     if (n && !gmem_read(v, gla, now, n * 8, GMEM_READ, &f))
         return false;
     for (uint32_t i = 0; i < n; i++) {
-        if (likely(now[i] == t->seen[i]))
+        if (likely(i < t->n && now[i] == t->seen[i]))
             continue;
         t->seen[i] = now[i];
-        v->vm->world->desc_changed = true;
         put64(ours + 8 * i, i || t->zero_usable ? admit(now[i]) : 0);
     }
     for (uint32_t i = n; i < t->n; i++) {
@@ -49,6 +74,8 @@ static bool table_sync(struct vcpu *v, struct shadow_table *t, uint8_t *ours, gl
         put64(ours + 8 * i, 0);
     }
     t->n = n;
+    t->gla = gla;
+    live_list(t);
     return true;
 }
 
@@ -57,16 +84,24 @@ static uint32_t entries(uint32_t limit)
     return (uint32_t)min_u64(((uint64_t)limit + 1) / 8, SHADOW_ENTRIES);
 }
 
+static uint32_t ldt_entries(const struct vcpu *v)
+{
+    return v->ldtr.attr & SEG_ATTR_P ? entries(v->ldtr.limit) : 0;
+}
+
+static bool tables_hold(struct world *w, struct vcpu *v)
+{
+    return live_hold(v, &w->shadow_gdt, v->gdtr.base, entries(v->gdtr.limit)) &&
+           live_hold(v, &w->shadow_ldt, v->ldtr.base, ldt_entries(v));
+}
+
 static bool tables_sync(struct world *w, struct vcpu *v)
 {
-    bool ldt = v->ldtr.attr & SEG_ATTR_P;
-
-    if (w->desc_synced)
-        return true;
     w->shadow_ldt.zero_usable = true;
-    w->desc_synced = table_sync(v, &w->shadow_gdt, w->gdt, v->gdtr.base, entries(v->gdtr.limit)) &&
-                     table_sync(v, &w->shadow_ldt, w->ldt, v->ldtr.base, ldt ? entries(v->ldtr.limit) : 0);
-    return w->desc_synced;
+    w->desc_changed = true;
+    memset(w->verified, 0, sizeof w->verified);
+    return table_sync(v, &w->shadow_gdt, w->gdt, v->gdtr.base, entries(v->gdtr.limit)) &&
+           table_sync(v, &w->shadow_ldt, w->ldt, v->ldtr.base, ldt_entries(v));
 }
 
 /* The guest's descriptor behind a selector, if user code could load it by itself. */
@@ -95,14 +130,28 @@ static bool reversible(const struct world *w, const struct seg *s)
     return want.base == s->base && want.limit == s->limit && want.attr == s->attr;
 }
 
-bool ring0_direct_segments(struct world *w, struct vcpu *v)
+static bool segments_reversible(struct world *w, const struct vcpu *v)
 {
-    if (!tables_sync(w, v))
-        return false;
-    for (unsigned i = 0; i < SEG_COUNT; i++)
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        if (likely(seg_equal(&v->seg[i], &w->verified[i])))
+            continue;
         if (!reversible(w, &v->seg[i]))
             return false;
-    return vcpu_stack32(v);
+        w->verified[i] = v->seg[i];
+    }
+    return true;
+}
+
+bool ring0_direct_segments(struct world *w, struct vcpu *v)
+{
+    if (unlikely(!vcpu_stack32(v)))
+        return false;
+    if ((w->desc_synced || tables_hold(w, v)) && segments_reversible(w, v)) {
+        w->desc_synced = true;
+        return true;
+    }
+    w->desc_synced = tables_sync(w, v) && segments_reversible(w, v);
+    return w->desc_synced;
 }
 
 void ring0_segment_found(struct world *w, struct vcpu *v, unsigned seg, uint16_t sel)
