@@ -16,6 +16,7 @@
 #include <linux/objtool.h>
 #include <asm/segment.h>
 #include <asm/ibt.h>
+#include <asm/nospec-branch.h>
 #include "offsets.h"
 
 /* In place of a function's return address: one for LRETQ to the code segment. */
@@ -54,7 +55,7 @@ SYM_FUNC_START_NOALIGN(\name)
 	.balign	4096, 0xcc
 SYM_ENTRY(cross_code, SYM_L_GLOBAL, SYM_A_NONE)
 
-/* void cross_enter(struct crosspage *): host IDT-side of the switch done, cross GDT and idt_host loaded. */
+/* void cross_enter(struct crosspage *): with the cross GDT and idt_host loaded. */
 CROSS_START cross_enter
 	FAR_RETURN_ADDRESS __KERNEL_CS
 	pushfq
@@ -69,7 +70,7 @@ CROSS_START cross_enter
 	mov	X_MON_RSP(%rdi), %rsp
 	POP_CALLEE_SAVED
 	lretq
-	int3
+	RET				/* not reached: shows objtool that the caller gets control back */
 SYM_FUNC_END(cross_enter)
 
 /* void cross_to_host(struct btmon_cross_abi *): the monitor's GDT and IDT are loaded, or (after a fault) the switch's. */
