@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -36,6 +37,7 @@ static bool make_ram(struct vmx *v)
     if (v->ram_fd < 0 && errno == EINVAL) /* before Linux 6.3 all are executable */
         v->ram_fd = memfd_create("btvmm-ram", MFD_CLOEXEC);
     void *p = MAP_FAILED;
+    signal(SIGXFSZ, SIG_IGN); /* RLIMIT_FSIZE holds for memfds too: an error like any other */
     if (v->ram_fd >= 0 && ftruncate(v->ram_fd, (off_t)size) == 0)
         p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, v->ram_fd, 0);
     if (p == MAP_FAILED) {

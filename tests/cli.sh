@@ -112,6 +112,14 @@ if [ ! -e /dev/btmon ]; then
     refuses 1 'not a guest image' --world=auto text
 fi
 
+# RAM that can't be had: address space, size of files.
+for limit in "-v 400000" "-f 1000"; do
+    # shellcheck disable=SC2086
+    ( ulimit $limit && exec timeout 20 "$btvmm" -m 3G text ) > out 2> err < /dev/null
+    [ $? = 1 ] && [ "$(wc -l < err)" = 1 ] && grep -q '^btvmm: guest RAM of 3072 MiB: ' err ||
+        complain "ulimit $limit: $(cat err)"
+done
+
 # A name with odd characters can't forge a second line.
 refuses 1 'No such file' "$(printf 'a\nbtvmm: b')"
 
