@@ -213,6 +213,13 @@ UNIT_TESTS += %reldir%/shadowmmu_model
 %canon_reldir%_shadowmmu_model_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_shadowmmu_model_LDADD = $(MON_LIBS)
 
+UNIT_TESTS += %reldir%/world_ring0_memory
+%canon_reldir%_world_ring0_memory_SOURCES = %reldir%/world_ring0_memory.c world/ring0/memory.c
+%canon_reldir%_world_ring0_memory_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_world_ring0_memory_CFLAGS = $(unit_cflags)
+%canon_reldir%_world_ring0_memory_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_world_ring0_memory_LDADD = $(MON_LIBS)
+
 UNIT_TESTS += %reldir%/world_ring0_runner
 %canon_reldir%_world_ring0_runner_SOURCES = %reldir%/world_ring0_runner.c world/proc/filter.c world/ring0/runner.c world/ring0/start.c
 %canon_reldir%_world_ring0_runner_CPPFLAGS = $(unit_cppflags)

@@ -43,6 +43,14 @@ void ring0_main(struct btmon_cross_abi *c)
 {
     struct world *w = ring0_world();
     uint64_t pool = pool_pages(c) * (uint64_t)PAGE_SIZE;
+    const struct ring0_pages pages = {
+        .private = (const uint8_t *)MON_PRIVATE,
+        .pfn_private = (const uint32_t *)MON_PFN_PRIVATE,
+        .pfn_ram = (const uint32_t *)MON_PFN_RAM,
+        .low_pdpt = (uint64_t *)MON_LOW_PDPT,
+        .pool = (uint8_t *)MON_PRIVATE + c->private_size - pool,
+        .pool_pages = (uint32_t)(pool / PAGE_SIZE),
+    };
     struct arena a;
 
     w->cross = c;
@@ -52,7 +60,7 @@ void ring0_main(struct btmon_cross_abi *c)
     w->vcpu = w->vm->vcpu;
     ring0_tables_init(w);
     ring0_fpu_init(w);
-    ring0_memory_init(w, (uint8_t *)MON_PRIVATE + c->private_size - pool, (uint32_t)(pool / PAGE_SIZE));
+    ring0_memory_init(w, &pages);
     ring0_clock_init(w);
     monitor_main(w->vm);
     for (;;)

@@ -14,6 +14,11 @@
  * All entries have A and D set: the guest's own bits are kept by shadowmmu/, which maps a page only when its A bit
  * is set and writable only when D is.
  *
+ * What the TLB may still know of changed entries is collected, and forgotten before the guest runs: the monitor
+ * itself never uses the guest's linear addresses. A CPU keeps nothing of entries that are not present (SDM vol. 3A 4.10.2.3),
+ * so filling empty ones costs nothing. Where a table takes another's place or goes, everything is forgotten, for
+ * entries of directories are kept apart from those of pages.
+ *
  * Running out of pool pages is the caller's to handle: it drops entries and tries again.
  */
 #include "world/ring0/ring0.h"
@@ -23,66 +28,101 @@
 #define LEAF (PTE_P | PTE_A | PTE_D)
 #define TABLE (PTE_P | PTE_W | PTE_U | PTE_A)
 #define PT_ENTRIES 512u
-#define FLUSH_ALL 32u /* from so many pages on, one CR3 load is cheaper than INVLPGs */
 #define SPACES 8u
 
 /* --- the pool --- */
 
 static uint64_t *pt_hva(const struct world *w, uint32_t n)
 {
-    return (uint64_t *)(w->pool.base + (uint64_t)(n - 1) * PAGE_SIZE);
+    return (uint64_t *)(w->pages.pool + (uint64_t)(n - 1) * PAGE_SIZE);
 }
 
-static uint64_t private_pa(const void *p)
+static uint64_t private_pa(const struct world *w, const void *p)
 {
-    uint64_t page = ((uint64_t)p - MON_PRIVATE) >> PAGE_SHIFT;
+    size_t page = (size_t)((const uint8_t *)p - w->pages.private) >> PAGE_SHIFT;
 
-    return (uint64_t)((const uint32_t *)MON_PFN_PRIVATE)[page] << PAGE_SHIFT;
+    return (uint64_t)w->pages.pfn_private[page] << PAGE_SHIFT;
 }
 
-static uint64_t ram_pa(gpn_t gpn)
-{
-    return (uint64_t)((const uint32_t *)MON_PFN_RAM)[gpn] << PAGE_SHIFT;
-}
+static uint64_t ram_pa(const struct world *w, gpn_t gpn) { return (uint64_t)w->pages.pfn_ram[gpn] << PAGE_SHIFT; }
 
 /* An empty table, or PT_NONE. */
 static uint32_t pt_new(struct world *w)
 {
-    struct pt_pool *p = &w->pool;
-    uint32_t n = p->free;
+    uint32_t n = w->pt_free;
 
     if (n) {
-        p->free = (uint32_t)*pt_hva(w, n);
+        w->pt_free = (uint32_t)*pt_hva(w, n);
         *pt_hva(w, n) = 0; /* freed tables are empty but for this word */
         return n;
     }
-    return p->made < p->pages ? ++p->made : PT_NONE;
+    return w->pt_made < w->pages.pool_pages ? ++w->pt_made : PT_NONE;
 }
 
 static void pt_free(struct world *w, uint32_t n)
 {
-    *pt_hva(w, n) = w->pool.free;
-    w->pool.free = n;
+    *pt_hva(w, n) = w->pt_free;
+    w->pt_free = n;
+}
+
+/* --- what the TLB has to forget --- */
+
+static void forget_all(struct world *w)
+{
+    w->flush = true;
+    w->nstale = STALE_MAX + 1;
+}
+
+/* It holds entries of the loaded view and of the shared one only: loading another flushes it. */
+static bool may_be_known(const struct world *w, unsigned view) { return !view || view == w->space_loaded; }
+
+static void forget(struct world *w, uint32_t page)
+{
+    w->flush = true;
+    if (w->nstale >= STALE_MAX)
+        forget_all(w);
+    else
+        w->stale[w->nstale++] = (gla_t)page << PAGE_SHIFT;
+}
+
+void ring0_tlb_flush(struct world *w)
+{
+    if (w->nstale > STALE_MAX)
+        write_cr3(w->cross->vmm_cr3);
+    else
+        for (unsigned i = 0; i < w->nstale; i++)
+            invlpg(w->stale[i]);
+    w->nstale = 0;
+    w->flush = false;
 }
 
 /* --- one view's tables --- */
 
-/* Let the directories of all whom it concerns lead to what view s has for a slot. */
-static void pde_update(struct world *w, struct space *s, uint32_t slot)
+/* A view's directory entry for a slot: its own table, or else the shared one. */
+static void pde_update(struct world *w, unsigned view, uint32_t slot)
 {
-    uint32_t shared = w->space[0]->pt[slot];
+    struct space *s = w->space[view];
+    uint32_t n = s->pt[slot] ? s->pt[slot] : w->space[0]->pt[slot];
+    uint64_t *pde = &s->pd[slot / PT_ENTRIES][slot % PT_ENTRIES];
+    uint64_t was = *pde;
 
-    for (unsigned i = 0; i < w->nspaces; i++) {
-        struct space *t = w->space[i];
-        uint32_t n = t->pt[slot] ? t->pt[slot] : shared;
-
-        if (t == s || s == w->space[0])
-            t->pd[slot / PT_ENTRIES][slot % PT_ENTRIES] = n ? private_pa(pt_hva(w, n)) | TABLE : 0;
-    }
+    *pde = n ? private_pa(w, pt_hva(w, n)) | TABLE : 0;
+    if (was && was != *pde && may_be_known(w, view))
+        forget_all(w);
 }
 
-static uint64_t *pt_get(struct world *w, struct space *s, uint32_t slot)
+/* A view has got, or lost, its table for a slot. */
+static void pt_changed(struct world *w, unsigned view, uint32_t slot)
 {
+    unsigned end = view ? view + 1 : w->nspaces;
+
+    for (unsigned i = view; i < end; i++)
+        pde_update(w, i, slot);
+}
+
+static uint64_t *pt_get(struct world *w, unsigned view, uint32_t slot)
+{
+    struct space *s = w->space[view];
     uint32_t n = s->pt[slot];
 
     if (likely(n))
@@ -92,16 +132,16 @@ static uint64_t *pt_get(struct world *w, struct space *s, uint32_t slot)
         return NULL;
     s->pt[slot] = (uint16_t)n;
     s->used[slot] = 0;
-    pde_update(w, s, slot);
+    pt_changed(w, view, slot);
     return pt_hva(w, n);
 }
 
-static void pt_drop(struct world *w, struct space *s, uint32_t slot)
+static void pt_drop(struct world *w, unsigned view, uint32_t slot)
 {
-    uint32_t n = s->pt[slot];
+    uint32_t n = w->space[view]->pt[slot];
 
-    s->pt[slot] = PT_NONE;
-    pde_update(w, s, slot);
+    w->space[view]->pt[slot] = PT_NONE;
+    pt_changed(w, view, slot);
     pt_free(w, n);
 }
 
@@ -111,16 +151,12 @@ static struct space *space_get(struct world *w, unsigned view)
     return w->space[view];
 }
 
-/* The TLB holds entries of the loaded view and the shared ones only: loading another flushes it. */
-static void forget(struct world *w, unsigned view, gla_t gla, uint32_t npages)
+/* Change an entry. */
+static inline void pte_put(struct world *w, unsigned view, uint32_t page, uint64_t *pte, uint64_t to)
 {
-    if (view && view != w->space_loaded)
-        return;
-    if (npages >= FLUSH_ALL)
-        w->flush = true;
-    else
-        for (uint32_t i = 0; i < npages && !w->flush; i++)
-            invlpg(gla + i * PAGE_SIZE);
+    if (*pte && *pte != to && may_be_known(w, view))
+        forget(w, page);
+    *pte = to;
 }
 
 static uint64_t rights(unsigned prot)
@@ -144,7 +180,7 @@ bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npag
     ASSERT(!(gpa & PAGE_MASK) && gpa < vm->ram_size && ((uint64_t)npages << PAGE_SHIFT) <= vm->ram_size - gpa);
     for (uint32_t page = gla >> PAGE_SHIFT, end = page + npages; page < end;) {
         uint32_t slot = page / PT_ENTRIES;
-        uint64_t *pt = pt_get(w, s, slot);
+        uint64_t *pt = pt_get(w, view, slot);
 
         if (!pt)
             return false;
@@ -152,10 +188,9 @@ bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npag
             uint64_t *pte = &pt[page % PT_ENTRIES];
 
             s->used[slot] = (uint16_t)(s->used[slot] + !*pte);
-            *pte = ram_pa(gpn++) | bits;
+            pte_put(w, view, page, pte, ram_pa(w, gpn++) | bits);
         } while (++page % PT_ENTRIES && page < end);
     }
-    forget(w, view, gla, npages);
     return true;
 }
 
@@ -171,23 +206,23 @@ bool world_protect(struct vm *vm, unsigned view, gla_t gla, uint32_t npages, uns
         uint64_t *pte = n ? &pt_hva(w, n)[page % PT_ENTRIES] : NULL;
 
         if (pte && *pte)
-            *pte = (*pte & keep) | rights(prot);
+            pte_put(w, view, page, pte, (*pte & keep) | rights(prot));
     }
-    forget(w, view, gla, npages);
     return true;
 }
 
 /* Entries of one table; it goes when it is empty. */
-static void unmap_in(struct world *w, struct space *s, uint32_t slot, uint32_t first, uint32_t end)
+static void unmap_in(struct world *w, unsigned view, uint32_t slot, uint32_t first, uint32_t end)
 {
+    struct space *s = w->space[view];
     uint64_t *pt = pt_hva(w, s->pt[slot]);
 
     for (uint32_t i = first; i < end; i++) {
         s->used[slot] = (uint16_t)(s->used[slot] - !!pt[i]);
-        pt[i] = 0;
+        pte_put(w, view, slot * PT_ENTRIES + i, &pt[i], 0);
     }
     if (!s->used[slot])
-        pt_drop(w, s, slot);
+        pt_drop(w, view, slot);
 }
 
 bool world_unmap(struct vm *vm, unsigned view, gla_t gla, uint32_t npages)
@@ -201,10 +236,9 @@ bool world_unmap(struct vm *vm, unsigned view, gla_t gla, uint32_t npages)
         uint32_t slot = page / PT_ENTRIES, next = (uint32_t)min_u64((slot + 1) * PT_ENTRIES, end);
 
         if (s->pt[slot])
-            unmap_in(w, s, slot, page % PT_ENTRIES, next - slot * PT_ENTRIES);
+            unmap_in(w, view, slot, page % PT_ENTRIES, next - slot * PT_ENTRIES);
         page = next;
     }
-    forget(w, view, gla, npages);
     return true;
 }
 
@@ -232,18 +266,11 @@ void world_load_view(struct vm *vm, unsigned view)
 {
     struct world *w = vm->world;
     struct space *s = space_get(w, view);
-    uint64_t *pdpt = (uint64_t *)MON_LOW_PDPT;
 
     for (unsigned i = 0; i < 4; i++)
-        pdpt[i] = private_pa(s->pd[i]) | TABLE;
+        w->pages.low_pdpt[i] = private_pa(w, s->pd[i]) | TABLE;
     w->space_loaded = view;
-    w->flush = true;
-}
-
-void ring0_tlb_flush(struct world *w)
-{
-    w->flush = false;
-    write_cr3(w->cross->vmm_cr3);
+    forget_all(w);
 }
 
 /* --- the start --- */
@@ -255,12 +282,12 @@ static void window_init(struct world *w)
     w->win = arena_alloc(&w->vm->arena, size, PAGE_SIZE);
     for (uint32_t off = 0; off < size; off += PAGE_SIZE) {
         gla_t gla = WIN_BASE + off;
-        uint64_t *pt = pt_get(w, w->space[0], gla >> 21), bits = LEAF;
+        uint64_t *pt = pt_get(w, 0, gla >> 21), bits = LEAF;
 
         ASSERT(pt);
         if (gla < WIN_DATA + WIN_DATA_SIZE)
             bits |= PTE_W | PTE_NX;
-        pt[gla >> PAGE_SHIFT & (PT_ENTRIES - 1)] = private_pa(w->win + off) | bits;
+        pt[gla >> PAGE_SHIFT & (PT_ENTRIES - 1)] = private_pa(w, w->win + off) | bits;
     }
 }
 
@@ -273,9 +300,9 @@ static struct space *space_new(struct world *w)
     return s;
 }
 
-void ring0_memory_init(struct world *w, uint8_t *pool, uint32_t pool_pages)
+void ring0_memory_init(struct world *w, const struct ring0_pages *pages)
 {
-    w->pool = (struct pt_pool){ .base = pool, .pages = pool_pages };
+    w->pages = *pages;
     w->nspaces = 1 + SPACES;
     for (unsigned i = 0; i < w->nspaces; i++)
         w->space[i] = space_new(w);

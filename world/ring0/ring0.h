@@ -74,11 +74,17 @@ struct space {
     uint16_t pt[SPACE_SLOTS], used[SPACE_SLOTS];
 };
 
-struct pt_pool {
-    uint8_t *base;
-    uint32_t pages, made;
-    uint32_t free; /* number of the first free page; its first word is the next one's */
+/* The memory that the tables are made of and lead to. */
+struct ring0_pages {
+    const uint8_t *private;       /* the arena, the pool and the window lie in it */
+    const uint32_t *pfn_private;  /* page frame number of each page of it */
+    const uint32_t *pfn_ram;      /* and of guest RAM */
+    uint64_t *low_pdpt;           /* its first four entries lead to linear 0-4 GiB */
+    uint8_t *pool;                /* of zeroed pages for page tables */
+    uint32_t pool_pages;
 };
+
+#define STALE_MAX 32u /* from so many pages on, one CR3 load is cheaper than INVLPGs */
 
 /* --- time --- */
 
@@ -135,10 +141,14 @@ struct world {
     uint64_t host_efer, host_sysenter_cs;
 
     uint8_t *win; /* the window, writable */
-    struct pt_pool pool;
+    struct ring0_pages pages;
+    uint32_t pt_made; /* pool pages that have been used */
+    uint32_t pt_free; /* number of the first that is free again; its first word is the next one's */
     unsigned nspaces, space_loaded;
     struct space *space[SPACES_MAX];
-    bool flush; /* the TLB may hold what the tables no longer say: before the guest runs, ring0_tlb_flush() */
+    bool flush;            /* the TLB may hold what the tables no longer say: before the guest runs, ring0_tlb_flush() */
+    unsigned nstale;       /* of these pages; if more than STALE_MAX, of any */
+    gla_t stale[STALE_MAX];
 
     struct ring0_clock clock;
 
@@ -220,7 +230,7 @@ bool ring0_direct_segments(struct world *w, struct vcpu *v);
 void ring0_segment_found(struct world *w, struct vcpu *v, unsigned seg, uint16_t sel);
 
 /* memory.c */
-void ring0_memory_init(struct world *w, uint8_t *pool, uint32_t pool_pages);
+void ring0_memory_init(struct world *w, const struct ring0_pages *pages);
 /* Make the TLB agree with the tables. */
 void ring0_tlb_flush(struct world *w);
 
