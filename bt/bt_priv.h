@@ -179,6 +179,7 @@ struct bt {
     uint32_t flush_count;
     uint32_t recent[64], nrecent; /* eips of TUs entered from the monitor */
     struct desc_tables tables; /* what wd->reload was made for */
+    struct seg synced[SEG_COUNT]; /* what wd->sel and the world's selectors were made for */
     uint32_t seg_state;      /* what world_seg_sync() was last called for */
     gla_t seg_limit;
     bool profile;            /* count cycles */

@@ -160,6 +160,21 @@ static void take_context(struct vcpu *v, uint32_t mode)
 
 /* --------------------------------------------------------- segments */
 
+/* Which of the segment registers that were loaded are not what they were when translated code ran last? */
+static unsigned segments_differ(const struct vcpu *v)
+{
+    const struct bt *bt = v->vm->bt;
+    unsigned differ = 0;
+
+    for (unsigned dirty = v->hsel_dirty; dirty; dirty &= dirty - 1) {
+        unsigned s = (unsigned)__builtin_ctz(dirty);
+
+        if (!seg_equal(&v->seg[s], &bt->synced[s]))
+            differ |= BIT(s);
+    }
+    return differ;
+}
+
 /* Make host selectors fit the mode; false: the stack segment can't be expressed. */
 static bool take_segments(struct vcpu *v, uint32_t mode)
 {
@@ -169,13 +184,19 @@ static bool take_segments(struct vcpu *v, uint32_t mode)
     uint32_t bias = mode & MODE_GSBIAS ? GS_BIAS : 0;
     bool ok;
 
+    if (v->hsel_dirty && state == bt->seg_state)
+        v->hsel_dirty = segments_differ(v);
     if (!v->hsel_dirty && state == bt->seg_state && limit == bt->seg_limit && !reload_tables_moved(v))
         return true;
     reload_note(v, v->hsel_dirty);
     if (state != bt->seg_state || limit != bt->seg_limit)
         v->hsel_dirty = 0x3f;
-    for (unsigned dirty = v->hsel_dirty; dirty; dirty &= dirty - 1)
-        bt->wd->sel[__builtin_ctz(dirty)] = v->seg[__builtin_ctz(dirty)].sel;
+    for (unsigned dirty = v->hsel_dirty; dirty; dirty &= dirty - 1) {
+        unsigned s = (unsigned)__builtin_ctz(dirty);
+
+        bt->wd->sel[s] = v->seg[s].sel;
+        bt->synced[s] = v->seg[s];
+    }
     bt->seg_state = state;
     bt->seg_limit = limit;
     v->seg[SEG_GS].base -= bias;

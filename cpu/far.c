@@ -244,18 +244,27 @@ bool ret_code_check(struct vcpu *v, uint16_t sel, struct desc *d, struct fault *
     return desc_access(v, sel, d, f);
 }
 
+/* May code of this ring go on using it? */
+static inline bool seg_stays(const struct seg *s, unsigned cpl)
+{
+    unsigned dpl = (s->attr & SEG_ATTR_DPL) >> SEG_ATTR_DPL_SHIFT;
+
+    return dpl >= cpl || !(s->attr & SEG_ATTR_P) ||
+           (s->attr & (SEG_ATTR_CODE | SEG_ATTR_EC)) == (SEG_ATTR_CODE | SEG_ATTR_EC);
+}
+
+static void null_unless(struct vcpu *v, unsigned seg)
+{
+    if (unlikely(!seg_stays(&v->seg[seg], v->cpl)))
+        seg_set(v, seg, &(struct seg){.sel = 0});
+}
+
 void ret_null_segments(struct vcpu *v)
 {
-    static const uint8_t which[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
-
-    for (unsigned i = 0; i < ARRAY_SIZE(which); i++) {
-        const struct seg *s = &v->seg[which[i]];
-        unsigned dpl = (s->attr & SEG_ATTR_DPL) >> SEG_ATTR_DPL_SHIFT;
-        bool conforming = (s->attr & (SEG_ATTR_CODE | SEG_ATTR_EC)) == (SEG_ATTR_CODE | SEG_ATTR_EC);
-
-        if ((s->attr & SEG_ATTR_P) && !conforming && dpl < v->cpl)
-            seg_set(v, which[i], &(struct seg){.sel = 0});
-    }
+    null_unless(v, SEG_ES);
+    null_unless(v, SEG_DS);
+    null_unless(v, SEG_FS);
+    null_unless(v, SEG_GS);
 }
 
 static uint32_t slot_get(const uint8_t *frame, unsigned i, unsigned opsize)

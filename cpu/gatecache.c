@@ -28,26 +28,34 @@ static __attribute__((noinline)) const uint8_t *table_seen(struct vcpu *v, uint3
     return page_offset(base) + limit < PAGE_SIZE ? gmem_seen(v, base, 1, GMEM_READ) : NULL;
 }
 
-static inline const uint8_t *table(struct vcpu *v, struct table_seen *t, uint32_t base, uint32_t limit)
+static __attribute__((noinline)) void tables_look(struct vcpu *v)
 {
-    if (unlikely(t->gen != v->gmem_gen || t->base != base || t->limit != limit || !t->p))
-        *t = (struct table_seen){ v->gmem_gen, base, limit, table_seen(v, base, limit) };
-    return t->p;
+    v->tables_seen = (struct tables_seen){
+        .gen = v->gmem_gen, .idt_base = v->idtr.base, .gdt_base = v->gdtr.base, .tss_base = v->tr.base,
+        .idt = table_seen(v, v->idtr.base, v->idtr.limit), .gdt = table_seen(v, v->gdtr.base, v->gdtr.limit),
+        .tss = table_seen(v, v->tr.base, TSS_STACKS_END),
+    };
 }
 
-/* What the GDT has at sel; 0: not to be seen now. */
-static inline uint64_t gdt_raw(struct vcpu *v, uint16_t sel)
+static inline const struct tables_seen *tables(struct vcpu *v)
 {
-    const uint8_t *gdt = table(v, &v->gdt_seen, v->gdtr.base, v->gdtr.limit);
+    const struct tables_seen *t = &v->tables_seen;
 
-    return gdt && (sel | 7u) <= v->gdtr.limit ? get64(gdt + (sel & ~7u)) : 0;
+    if (unlikely(t->gen != v->gmem_gen || t->idt_base != v->idtr.base || t->gdt_base != v->gdtr.base ||
+                 t->tss_base != v->tr.base))
+        tables_look(v);
+    return t;
 }
 
-static inline uint64_t idt_raw(struct vcpu *v, unsigned vec)
+/* What the tables have at sel, or for a vector; 0: not to be seen now. */
+static inline uint64_t gdt_raw(const struct vcpu *v, const struct tables_seen *t, uint16_t sel)
 {
-    const uint8_t *idt = table(v, &v->idt_seen, v->idtr.base, v->idtr.limit);
+    return t->gdt && (sel | 7u) <= v->gdtr.limit ? get64(t->gdt + (sel & ~7u)) : 0;
+}
 
-    return idt && vec * 8 + 7 <= v->idtr.limit ? get64(idt + vec * 8) : 0;
+static inline uint64_t idt_raw(const struct vcpu *v, const struct tables_seen *t, unsigned vec)
+{
+    return t->idt && vec * 8 + 7 <= v->idtr.limit ? get64(t->idt + vec * 8) : 0;
 }
 
 static bool stack_is_flat(const struct seg *ss)
@@ -66,16 +74,17 @@ static inline void put_seg(struct vcpu *v, unsigned seg, const struct seg *s)
 /* ------------------------------------------------------------------ gates */
 
 /* The inner stack's pointer, if the TSS names the segment that it did. */
-static bool inner_stack(struct vcpu *v, const struct gate_seen *g, uint32_t *esp)
+static inline bool inner_stack(const struct vcpu *v, const struct tables_seen *t, const struct gate_seen *g,
+                               uint32_t *esp)
 {
     unsigned at = TSS_ESP0 + 8 * g->cpl;
-    const uint8_t *tss = table(v, &v->tss_seen, v->tr.base, TSS_STACKS_END);
+    const uint8_t *tss = t->tss;
 
     if (!tss || get16(tss + at + 4) != g->ss.sel || (v->tr.attr & SEG_ATTR_TYPE) != DESC_TSS32_BUSY ||
         at + 7 > v->tr.limit)
         return false;
     *esp = get32(tss + at);
-    return gdt_raw(v, g->ss.sel) == g->stack;
+    return gdt_raw(v, t, g->ss.sel) == g->stack;
 }
 
 static void gate_commit(struct vcpu *v, const struct gate_seen *g, uint32_t esp)
@@ -96,13 +105,14 @@ static void gate_commit(struct vcpu *v, const struct gate_seen *g, uint32_t esp)
 bool gate_enter_seen(struct vcpu *v, unsigned vec, bool soft, const uint32_t *err, bool rf, uint32_t ret_eip)
 {
     const struct gate_seen *g = &v->gate_seen[vec % GATES_SEEN];
+    const struct tables_seen *t = tables(v);
     uint32_t esp = v->gpr[REG_ESP], *frame, size;
 
     if (!g->gate || g->vec != vec || g->from_cpl != v->cpl || vcpu_v86(v) || (soft && g->dpl < v->cpl))
         return false;
-    if (idt_raw(v, vec) != g->gate || gdt_raw(v, g->cs.sel) != g->code)
+    if (idt_raw(v, t, vec) != g->gate || gdt_raw(v, t, g->cs.sel) != g->code)
         return false;
-    if (g->inner ? !inner_stack(v, g, &esp) : !stack_is_flat(&v->seg[SEG_SS]))
+    if (g->inner ? !inner_stack(v, t, g, &esp) : !stack_is_flat(&v->seg[SEG_SS]))
         return false;
     size = (g->inner ? 20 : 12) + (err ? 4 : 0);
     frame = (uint32_t *)gmem_seen(v, esp - size, size, GMEM_WRITE);
@@ -125,8 +135,10 @@ bool gate_enter_seen(struct vcpu *v, unsigned vec, bool soft, const uint32_t *er
 void gate_note(struct vcpu *v, unsigned vec, unsigned from_cpl, bool inner, struct desc gate, struct desc code)
 {
     struct gate_seen *g = &v->gate_seen[vec % GATES_SEEN];
-    uint64_t stack = inner ? gdt_raw(v, v->seg[SEG_SS].sel) : 0;
+    uint64_t stack;
 
+    tables_look(v); /* they are all known to the TLB now */
+    stack = inner ? gdt_raw(v, &v->tables_seen, v->seg[SEG_SS].sel) : 0;
     g->gate = 0;
     if (!gate_is32(gate) || (inner && !stack) || v->cpl == 3 || (v->seg[SEG_CS].sel & SEL_TI) || (v->seg[SEG_SS].sel & SEL_TI) ||
         !stack_is_flat(&v->seg[SEG_SS]))
@@ -145,15 +157,16 @@ bool iret_seen(struct vcpu *v)
 {
     uint32_t esp = v->gpr[REG_ESP];
     const uint8_t *p = gmem_seen(v, esp, 20, GMEM_READ | gmem_cpl(v));
+    const struct tables_seen *t = tables(v);
     const struct iret_seen *r;
 
     if (!p || !stack_is_flat(&v->seg[SEG_SS]) || (get32(p + 8) & EFLAGS_VM))
         return false;
     r = iret_slot(v, get16(p + 4));
     if (!r->code || r->cs.sel != get16(p + 4) || r->from_cpl != v->cpl || get32(p) > r->cs.limit ||
-        gdt_raw(v, r->cs.sel) != r->code)
+        gdt_raw(v, t, r->cs.sel) != r->code)
         return false;
-    if (r->outer && (r->ss.sel != get16(p + 16) || gdt_raw(v, r->ss.sel) != r->stack))
+    if (r->outer && (r->ss.sel != get16(p + 16) || gdt_raw(v, t, r->ss.sel) != r->stack))
         return false;
     eflags_write(v, get32(p + 8), 4, true);
     put_seg(v, SEG_CS, &r->cs);
@@ -172,8 +185,10 @@ void iret_note(struct vcpu *v, unsigned from_cpl, struct desc code)
 {
     struct iret_seen *r = iret_slot(v, v->seg[SEG_CS].sel);
     bool outer = v->cpl != from_cpl;
-    uint64_t stack = outer ? gdt_raw(v, v->seg[SEG_SS].sel) : 0;
+    uint64_t stack;
 
+    tables_look(v);
+    stack = outer ? gdt_raw(v, &v->tables_seen, v->seg[SEG_SS].sel) : 0;
     r->code = 0;
     if ((v->seg[SEG_CS].sel & SEL_TI) || (v->seg[SEG_SS].sel & SEL_TI) || !(v->seg[SEG_SS].attr & SEG_ATTR_DB) ||
         (outer && !stack))

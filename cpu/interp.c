@@ -32,6 +32,36 @@ static int fetch_rest(struct exec *x, gla_t gla, unsigned got, unsigned avail, b
     return 0;
 }
 
+static struct decoded_seen *fetch_slot(struct vcpu *v)
+{
+    return &v->decoded_seen[(v->eip ^ v->eip >> 6) % DECODED_SEEN];
+}
+
+/* The same bytes as last time decode to the same instruction. */
+static bool fetch_seen(struct exec *x, gla_t gla, bool code32)
+{
+    const struct decoded_seen *d = fetch_slot(x->v);
+    const uint8_t *p = gmem_seen(x->v, gla, 8, x->access | GMEM_FETCH);
+    uint64_t bytes;
+
+    if (!p || !d->mask || d->code32 != code32)
+        return false;
+    bytes = get64(p);
+    if ((bytes & d->mask) != d->bytes)
+        return false;
+    x->in = d->in;
+    put64(x->bytes, bytes);
+    x->next = x->v->eip + d->in.len;
+    return true;
+}
+
+static void fetch_note(struct exec *x, bool code32)
+{
+    uint64_t mask = ~0ull >> (64 - 8 * x->in.len);
+
+    *fetch_slot(x->v) = (struct decoded_seen){ get64(x->bytes) & mask, mask, code32, x->in };
+}
+
 static bool fetch(struct exec *x)
 {
     struct vcpu *v = x->v;
@@ -47,6 +77,8 @@ static bool fetch(struct exec *x)
         avail = cs->limit - v->eip + 1;
     if (got > avail)
         got = avail;
+    if (likely(got >= 8) && fetch_seen(x, gla, code32))
+        return true;
     if (!gmem_read(v, gla, x->bytes, got, x->access | GMEM_FETCH, x->f))
         return false;
     r = insn_decode_exact(&x->in, x->bytes, got, code32);
@@ -62,6 +94,8 @@ static bool fetch(struct exec *x)
         return gmem_probe(v, gla + 15, 1, x->access | GMEM_FETCH, x->f) ? gp0(x) : false;
     }
     x->next = v->eip + (unsigned)r;
+    if (likely(got >= 8 && r <= 8))
+        fetch_note(x, code32);
     return true;
 }
 

@@ -14,6 +14,7 @@ libmonitor_a_SOURCES += \
     %reldir%/gmem.h \
     %reldir%/idecode.c \
     %reldir%/interp.c \
+    %reldir%/insn.h \
     %reldir%/interp.h \
     %reldir%/interp_alu.c \
     %reldir%/interp_bits.c \

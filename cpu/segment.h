@@ -8,6 +8,7 @@
 #ifndef CPU_SEGMENT_H
 #define CPU_SEGMENT_H
 
+#include "base/mem.h"
 #include "cpu/vcpu.h"
 
 struct desc {
@@ -68,7 +69,8 @@ static inline bool fault_set(struct fault *f, uint8_t vec, bool has_err, uint32_
 /* Are two segment registers the same, hidden parts and all? */
 static inline bool seg_equal(const struct seg *a, const struct seg *b)
 {
-    return a->base == b->base && a->limit == b->limit && a->sel == b->sel && a->attr == b->attr;
+    _Static_assert(offsetof(struct seg, limit) == 8, "selector, attributes and base are the first eight bytes");
+    return get64(a) == get64(b) && a->limit == b->limit;
 }
 
 static inline bool fault_gp(struct fault *f, uint32_t err) { return fault_set(f, VEC_GP, true, err); }

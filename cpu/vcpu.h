@@ -11,6 +11,7 @@
 
 #include "base/types.h"
 #include "base/vm.h"
+#include "cpu/insn.h"
 #include "cpu/x86.h"
 
 /* ModRM order.  ORDER REG */
@@ -59,10 +60,11 @@ struct xstate {
 /* What gates and IRETs led to: cpu/gatecache.c.  0 in the first word: nothing. */
 #define GATES_SEEN 32u /* by vector */
 #define IRETS_SEEN 4u  /* by CS */
-/* Where a table lies in host memory, while v->gmem_gen is gen. NULL: not within one page, or not to be seen then. */
-struct table_seen {
-    uint32_t gen, base, limit;
-    const uint8_t *p;
+/* Where the tables lie in host memory, while v->gmem_gen and their bases are these. NULL: not within one page, or not
+ * to be seen then. */
+struct tables_seen {
+    uint32_t gen, idt_base, gdt_base, tss_base;
+    const uint8_t *idt, *gdt, *tss;
 };
 struct gate_seen {
     uint64_t gate, code, stack; /* the descriptors, as in memory */
@@ -76,6 +78,14 @@ struct iret_seen {
     struct seg cs, ss;
     uint8_t from_cpl;
     bool outer;
+};
+
+/* Instructions of up to eight bytes as they were decoded: cpu/interp.c.  mask 0: nothing. */
+#define DECODED_SEEN 64u /* by EIP */
+struct decoded_seen {
+    uint64_t bytes, mask;
+    bool code32;
+    struct insn in;
 };
 
 /* Why world_enter() came back. */
@@ -138,14 +148,19 @@ struct vcpu {
     uint64_t xcr0;
     struct xstate xstate;
 
-    uint32_t gmem_gen;       /* changes whenever what gmem_seen() has returned for reads may no longer hold */
-    struct table_seen idt_seen, gdt_seen, tss_seen;
-    struct gate_seen gate_seen[GATES_SEEN];
-    struct iret_seen iret_seen[IRETS_SEEN];
-
     const struct cpuid_model *cpuid; /* what CPUID tells */
     struct vm *vm;
+
+    /* What the monitor remembers to be quick; no state of the CPU. */
+    uint32_t gmem_gen;       /* changes whenever what gmem_seen() has returned for reads may no longer hold */
+    struct tables_seen tables_seen;
+    struct gate_seen gate_seen[GATES_SEEN];
+    struct iret_seen iret_seen[IRETS_SEEN];
+    struct decoded_seen decoded_seen[DECODED_SEEN];
 };
+
+/* Bytes of struct vcpu that are the CPU's state. */
+#define VCPU_STATE_SIZE offsetof(struct vcpu, gmem_gen)
 
 #define SHADOW_STI 1
 #define SHADOW_SS 2

@@ -49,6 +49,7 @@ struct space_score {
 
 struct direct {
     struct space_score score[BT_SPACES]; /* direct-mapped, by bt_space(CR3) */
+    struct space_score *last; /* what was asked for last */
     uint64_t promoted;       /* bit per entry of score: direct */
     uint64_t short_cycles;
     uint64_t user_traps;     /* traps by user code ever; tells whether a tick interrupted pure computing */
@@ -69,6 +70,7 @@ void direct_init(struct vm *vm)
     struct direct *d = arena_alloc(&vm->arena, sizeof *d, 64);
     uint64_t hz = vm->cross->config.tsc_hz ? vm->cross->config.tsc_hz : 2000000000;
 
+    d->last = d->score;
     d->mode = vm->cross->config.user_exec;
     d->short_cycles = hz / 1000000 * SHORT_RUN_US;
     if (!world_direct_views(vm) || !vm->cross->config.host_has_nx)
@@ -99,7 +101,7 @@ static void set_direct(struct vm *vm, struct space_score *s, bool direct)
         bt_return_at_user(vm, d->promoted);
 }
 
-static struct space_score *score_of(struct vcpu *v)
+static __attribute__((noinline)) struct space_score *score_find(struct vcpu *v)
 {
     struct space_score *s = &v->vm->direct->score[bt_space(v->cr3)];
 
@@ -107,7 +109,14 @@ static struct space_score *score_of(struct vcpu *v)
         set_direct(v->vm, s, false);
         *s = (struct space_score){ .cr3 = v->cr3 };
     }
-    return s;
+    return v->vm->direct->last = s;
+}
+
+static inline struct space_score *score_of(struct vcpu *v)
+{
+    struct space_score *last = v->vm->direct->last;
+
+    return likely(last->cr3 == v->cr3) ? last : score_find(v);
 }
 
 /*

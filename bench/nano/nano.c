@@ -100,7 +100,7 @@ static void best(const char *name, uint32_t (*run)(void))
     CODE(name, "movl $200,%ecx\n rdtsc\n movl %eax,%esi\n 1: " body "\n decl %ecx\n jnz 1b\n rdtsc\n subl %esi,%eax\n int $0x90")
 
 USER(u_loop, "nop");
-USER(u_syscall, "int $0x96");
+USER(u_syscall, "int $0x80");
 USER(u_true_fault, "movl 0x2f000000,%edi"); /* six bytes */
 USER(u_divide, "xorl %edx,%edx\n xorl %eax,%eax\n divl %edx");
 /* One touch of each far page. */
@@ -175,6 +175,7 @@ static void address_spaces(void)
 void test_main(void)
 {
     pic_setup(0xff, 0xff);
+    idt_set(0x80, SEL_CODE0, h_return, A_INT_GATE | A_DPL3);
     idt_set(0x96, SEL_CODE0, h_return, A_INT_GATE | A_DPL3);
     idt_set(DE, SEL_CODE0, h_skip2, A_INT_GATE);
     best("loop", k_loop);

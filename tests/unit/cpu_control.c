@@ -23,7 +23,7 @@ TestSuite(cpu_control, .init = setup);
         cr_assert(!(call), "%s must fault", #call);                                           \
         cr_assert_eq(f.vec, vector, "%s: vector %u", #call, f.vec);                           \
         cr_assert_eq(f.err, 0);                                                               \
-        cr_assert(!memcmp(v, &before_, sizeof before_), "%s changed the vCPU", #call);        \
+        cr_assert(!memcmp(v, &before_, VCPU_STATE_SIZE), "%s changed the vCPU", #call);        \
     } while (0)
 
 /* --- control registers --- */

@@ -33,7 +33,7 @@ TestSuite(cpu_exception, .init = setup);
         cr_assert(!vcpu_soft_int(v, vec_, v->eip + 2, &f));                           \
         cr_assert_eq(f.vec, vector, "vector %u", f.vec);                              \
         cr_assert_eq(f.err, (uint32_t)(error), "error %#x", f.err);                   \
-        cr_assert(!memcmp(v, &before_, sizeof before_), "the vCPU changed");          \
+        cr_assert(!memcmp(v, &before_, VCPU_STATE_SIZE), "the vCPU changed");          \
     } while (0)
 
 static struct fault fault_of(uint8_t vec, bool has_err, uint32_t err)

@@ -49,7 +49,7 @@ static void expect_fault(unsigned vec, uint32_t err, const uint8_t *bytes, size_
     cr_expect(faults(vec, err), "%02x %02x: fault %u(%x), not %u(%x)", bytes[0], n > 1 ? bytes[1] : 0,
         f.vec, f.err,
               vec, err);
-    cr_expect_eq(memcmp(&before, v, sizeof before), 0, "%02x %02x changed the vCPU", bytes[0],
+    cr_expect_eq(memcmp(&before, v, VCPU_STATE_SIZE), 0, "%02x %02x changed the vCPU", bytes[0],
         n > 1 ? bytes[1] : 0);
     *v = before;
 }

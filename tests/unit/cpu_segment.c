@@ -21,7 +21,7 @@ TestSuite(cpu_segment, .init = setup);
         cr_assert_eq(f.vec, vector, "%s: vector %u", #call, f.vec);                           \
         cr_assert(f.has_err);                                                                 \
         cr_assert_eq(f.err, (uint32_t)(error), "%s: error %#x", #call, f.err);                \
-        cr_assert(!memcmp(v, &before_, sizeof before_), "%s changed the vCPU", #call);        \
+        cr_assert(!memcmp(v, &before_, VCPU_STATE_SIZE), "%s changed the vCPU", #call);        \
     } while (0)
 
 Test(cpu_segment, data_load_fills_the_hidden_part)

@@ -21,7 +21,7 @@ TestSuite(cpu_transfer, .init = setup);
         cr_assert(!(call), "%s must fault", #call);                                           \
         cr_assert_eq(f.vec, vector, "%s: vector %u", #call, f.vec);                           \
         cr_assert_eq(f.err, (uint32_t)(error), "%s: error %#x", #call, f.err);                \
-        cr_assert(!memcmp(v, &before_, sizeof before_), "%s changed the vCPU", #call);        \
+        cr_assert(!memcmp(v, &before_, VCPU_STATE_SIZE), "%s changed the vCPU", #call);        \
     } while (0)
 
 static void push32(uint32_t x)

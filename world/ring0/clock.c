@@ -49,12 +49,6 @@ void world_set_alarm(struct vm *vm, uint64_t when)
     w->clock.alarm_changed = true;
 }
 
-void ring0_alarm_arm(struct world *w)
-{
-    if (unlikely(w->clock.alarm_changed))
-        ring0_switch(w, BTMON_OP_NONE, 0, 0);
-}
-
 void world_idle(struct vm *vm, uint64_t until)
 {
     struct world *w = vm->world;

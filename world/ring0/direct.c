@@ -70,14 +70,20 @@ static void segments_load(struct world *w, const struct vcpu *v)
     w->desc_changed = false;
 }
 
+static inline void segment_take(struct world *w, struct vcpu *v, unsigned seg, uint16_t sel)
+{
+    if (unlikely(v->seg[seg].sel != sel))
+        ring0_segment_found(w, v, seg, sel);
+}
+
 static void segments_take(struct world *w, struct vcpu *v)
 {
-    ring0_segment_found(w, v, SEG_CS, (uint16_t)v->scratch[SCRATCH_CS]);
-    ring0_segment_found(w, v, SEG_SS, (uint16_t)v->scratch[SCRATCH_SS]);
-    ring0_segment_found(w, v, SEG_DS, SREG_GET(ds));
-    ring0_segment_found(w, v, SEG_ES, SREG_GET(es));
-    ring0_segment_found(w, v, SEG_FS, SREG_GET(fs));
-    ring0_segment_found(w, v, SEG_GS, SREG_GET(gs));
+    segment_take(w, v, SEG_CS, (uint16_t)v->scratch[SCRATCH_CS]);
+    segment_take(w, v, SEG_SS, (uint16_t)v->scratch[SCRATCH_SS]);
+    segment_take(w, v, SEG_DS, SREG_GET(ds));
+    segment_take(w, v, SEG_ES, SREG_GET(es));
+    segment_take(w, v, SEG_FS, SREG_GET(fs));
+    segment_take(w, v, SEG_GS, SREG_GET(gs));
 }
 
 /* The code byte at eip + off. */

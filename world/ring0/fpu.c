@@ -72,12 +72,8 @@ void ring0_fpu_save(struct world *w)
 }
 
 /* Components that the guest has not had before are in their initial state, not as the host left them. */
-void ring0_xcr0_follow(struct world *w, const struct vcpu *v)
+void ring0_xcr0_change(struct world *w, uint64_t want)
 {
-    uint64_t want = v->cr4 & CR4_OSXSAVE ? v->xcr0 : 0;
-
-    if (likely(w->xcr0 == want))
-        return;
     ring0_fpu_save(w);
     if (!w->xcr0) {
         memset((uint8_t *)w->fpu + FXSAVE_SIZE, 0, XSAVE_HEADER_SIZE);

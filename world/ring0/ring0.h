@@ -168,12 +168,12 @@ static inline uint64_t read_cr2(void)
 }
 static inline void write_cr2(uint64_t x) { __asm__ volatile("mov %0, %%cr2" : : "r"(x)); }
 static inline void write_cr3(uint64_t x) { __asm__ volatile("mov %0, %%cr3" : : "r"(x) : "memory"); }
-#define SREG_SET(name, sel) __asm__ volatile("mov %0, %%" #name : : "rm"((uint16_t)(sel)) : "memory")
+#define SREG_SET(name, sel) __asm__ volatile("mov %k0, %%" #name : : "r"((uint16_t)(sel)) : "memory")
 #define SREG_GET(name)                                                                                       \
     ({                                                                                                       \
-        uint16_t sel_;                                                                                       \
-        __asm__ volatile("mov %%" #name ", %0" : "=rm"(sel_));                                               \
-        sel_;                                                                                                \
+        uint32_t sel_;                                                                                       \
+        __asm__ volatile("mov %%" #name ", %0" : "=r"(sel_));                                                \
+        (uint16_t)sel_;                                                                                                \
     })
 static inline void invlpg(uint64_t la) { __asm__ volatile("invlpg (%0)" : : "r"(la) : "memory"); }
 
@@ -201,7 +201,14 @@ void ring0_fpu_init(struct world *w);
 void ring0_fpu_save(struct world *w);
 void ring0_fpu_load(struct world *w);
 /* Before the guest runs: CR4.OSXSAVE and XCR0 as it has set them. */
-void ring0_xcr0_follow(struct world *w, const struct vcpu *v);
+void ring0_xcr0_change(struct world *w, uint64_t want);
+static inline void ring0_xcr0_follow(struct world *w, const struct vcpu *v)
+{
+    uint64_t want = v->cr4 & CR4_OSXSAVE ? v->xcr0 : 0;
+
+    if (unlikely(w->xcr0 != want))
+        ring0_xcr0_change(w, want);
+}
 /* Before the host runs (returns what it was), and after. */
 uint64_t ring0_xcr0_restore(struct world *w);
 void ring0_xcr0_take(struct world *w, uint64_t guest);
@@ -226,7 +233,7 @@ void ring0_doors_open(struct world *w);
 /* shadowdesc.c */
 /* Bring the shadow tables up to date: can the vCPU's segments be loaded from them? */
 bool ring0_direct_segments(struct world *w, struct vcpu *v);
-/* Direct code was found with this selector in a segment register. */
+/* Direct code was found with another selector in a segment register. */
 void ring0_segment_found(struct world *w, struct vcpu *v, unsigned seg, uint16_t sel);
 
 /* memory.c */
@@ -237,6 +244,10 @@ void ring0_tlb_flush(struct world *w);
 /* clock.c */
 void ring0_clock_init(struct world *w);
 /* Before the guest runs: let the module know the alarm. */
-void ring0_alarm_arm(struct world *w);
+static inline void ring0_alarm_arm(struct world *w)
+{
+    if (unlikely(w->clock.alarm_changed))
+        ring0_switch(w, BTMON_OP_NONE, 0, 0);
+}
 
 #endif

@@ -159,8 +159,6 @@ void ring0_segment_found(struct world *w, struct vcpu *v, unsigned seg, uint16_t
     struct seg s = { .sel = sel };
     struct desc d;
 
-    if (likely(v->seg[seg].sel == sel))
-        return;
     if (sel & ~3u) {
         if (!find(w, sel, &d)) {
             vm_stop(v->vm, VM_STOP_BUG, "world: user code loaded selector %#x, which is not the guest's, at %#x", sel,
