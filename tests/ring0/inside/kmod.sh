@@ -100,4 +100,5 @@ check $? "unloads"
 dmesg | grep -E 'BUG|WARNING|Oops|general protection|Call Trace|stall|lockup'
 [ $? = 1 ]
 check $? "no complaint in the kernel's log"
+[ $bad = 0 ] || dmesg | grep btmon: | tail -n 5
 exit $bad

@@ -129,11 +129,13 @@ static void to_host(struct state *s, enum btmon_op op, __u32 code, __u64 arg)
 /* The host's interrupts; what it interrupted may have been about to go to the host itself. */
 static void host_event(struct state *s, __u64 vector)
 {
-    __u32 op = s->abi->op, code = s->abi->code;
+    __u32 op = s->abi->op, code = s->abi->code, own_tables = s->own_tables;
     __u64 arg = s->abi->arg;
 
     SHARED->interrupts[vector]++;
+    s->own_tables = 1; /* they are loaded, or this trap would not have come; the interrupted may have said otherwise already */
     to_host(s, BTMON_OP_INTR, 0, vector);
+    s->own_tables = own_tables;
     s->abi->op = op;
     s->abi->code = code;
     s->abi->arg = arg;

@@ -675,22 +675,23 @@ static uint64_t host_interrupts(void)
     return n;
 }
 
-/*
- * One CPU, under QEMU's icount (else the clock runs on while QEMU waits for a CPU): no tick is lost, each that the VMM world
- * took is in the host's count, and nearly all came there.
- */
+/* One CPU, under QEMU's icount: else the clock runs on while QEMU waits for a CPU. */
 static void test_interrupts(long ms)
 {
     struct vm vm = vm_new();
-    uint64_t start = now(), before = host_interrupts(), taken, host, ticks;
+    uint64_t start = now(), before = host_interrupts(), taken, host, ticks, others;
+    struct rusage usage;
 
     ok(run(&vm, SELFTEST_WAIT, start + (uint64_t)ms * MS, 0) == 0, "a wait in the VMM world");
     host = host_interrupts() - before;
     ticks = (now() - start) / (4 * MS);
+    getrusage(RUSAGE_SELF, &usage);
+    others = (uint64_t)usage.ru_nivcsw;
     taken = vm.shared->interrupts[TIMER_VECTOR];
-    printf("# timer interrupts: %lu counted by the host, %lu taken in the VMM world; %lu ticks have passed\n", host, taken, ticks);
-    ok(host + 2 >= ticks, "the host loses no tick");
-    ok(taken <= host && taken + 3 >= host, "each interrupt counts once");
+    printf("# timer interrupts: %lu counted by the host, %lu taken in the VMM world; %lu ticks have passed; other tasks ran %lu times\n",
+           host, taken, ticks, others);
+    ok(host + 2 >= ticks && host <= ticks + 5, "the host gets each tick, and once");
+    ok(taken > 0 && taken <= host && taken + others + 3 >= host, "all but other tasks' came in the VMM world");
     vm_free(&vm);
 }
 
