@@ -30,11 +30,20 @@ struct run {
     uint32_t first, end, word;
 };
 
-static bool traced_none(const struct mmu *m, gpn_t gpn)
+/* Is none of a slot's 512 pages from gpn on, a multiple of that, in the set? */
+static bool pages_none(const uint64_t *set, gpn_t gpn)
 {
-    const uint64_t *t = &m->traced[gpn / 64];
+    const uint64_t *t = &set[gpn / 64];
 
     return !(t[0] | t[1] | t[2] | t[3] | t[4] | t[5] | t[6] | t[7]);
+}
+
+/* May one large word stand for these pages, as far as those go who must know each writable page by itself? */
+static bool large_allowed(const struct mmu *m, uint32_t word)
+{
+    gpn_t gpn = word_gpn(word);
+
+    return !(word & WORD_W) || (pages_none(m->traced, gpn) && (!m->watched || pages_none(m->watched, gpn)));
 }
 
 /* May all of a slot be taken at once, `word` being its first page's? */
@@ -45,7 +54,7 @@ static bool slot_fits(const struct mmu *m, const struct view *view, const struct
     if (!word_runs_large(view, word) || map_bit(view->used, c->slot) || !c->large || gpn % SLOT_PAGES ||
         gpn < SLOT_PAGES || gpn + SLOT_PAGES > m->ram_pages)
         return false;
-    return cursor_word(m, c, 0, view->kind) == word && (!(word & WORD_W) || traced_none(m, gpn)) &&
+    return cursor_word(m, c, 0, view->kind) == word && large_allowed(m, word) &&
            cursor_word(m, c, SLOT_PAGES - 1, view->kind) == word + (SLOT_PAGES - 1) * WORD_NEXT;
 }
 
@@ -178,7 +187,8 @@ static void run_record(struct vm *vm, struct view *view, const struct run *run)
         uint32_t s = page / SLOT_PAGES;
         uint32_t n = (uint32_t)min_u64(run->end - page, SLOT_PAGES - page % SLOT_PAGES);
 
-        if (n == SLOT_PAGES && word_runs_large(view, word)) {
+        if (n == SLOT_PAGES && word_runs_large(view, word) && word_gpn(word) % 64 == 0 &&
+            large_allowed(vm->mmu, word)) {
             live_set_slot(vm, view, s, word);
         } else {
             if (view->slot[s].large && !live_split(vm, view, s))
@@ -189,6 +199,14 @@ static void run_record(struct vm *vm, struct view *view, const struct run *run)
         page += n;
         word += n * WORD_NEXT;
     }
+}
+
+/* What was known of slots holds for the new words too only if these come from the same table. */
+static void run_forget(struct view *view, const struct cursor *c, const struct run *run)
+{
+    for (uint32_t s = run->first / SLOT_PAGES; s <= (run->end - 1) / SLOT_PAGES; s++)
+        if (s != c->slot || view->slot[s].pde != c->pde)
+            view->slot[s].pde = 0;
 }
 
 /* Map the page and what follows on from it, down to `lowest`; the number of pages. */
@@ -205,6 +223,7 @@ static uint32_t run_map(struct vcpu *v, struct view *view, const struct cursor *
     if (!run_tell_world(vm, view, &run))
         return 0;
     run_record(vm, view, &run);
+    run_forget(view, c, &run);
     return run.end - run.first;
 }
 

@@ -65,10 +65,11 @@ void gmem_cr3_loaded(struct vcpu *v)
 
         /* A space that was away has missed INVLPGs of global pages too. */
         if (view_current(m, view))
-            dropped += live_revalidate(v, view, 0, GLA_PAGES, globals_too || view->stale, &kept);
+            dropped += live_revalidate_changed(v, view, globals_too || view->stale, &kept);
         view->stale = !view_current(m, view);
     }
-    code_revalidate(v, 0, GLA_PAGES, globals_too);
+    if (live_revalidate_changed(v, m->code, globals_too, NULL))
+        m->gens.global++;
     TRACE_EV(vm->trace, cr3, v->cr3, kept, dropped);
 }
 

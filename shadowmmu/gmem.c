@@ -169,6 +169,8 @@ static __attribute__((noinline)) bool read_slow(struct vcpu *v, gla_t gla, uint8
 
 static void code_check(struct vm *vm, gpa_t gpa, unsigned len)
 {
+    if (unlikely(gpn_watched(vm->mmu, gpa_to_gpn(gpa))))
+        table_written(vm->mmu, gpa_to_gpn(gpa));
     if (unlikely(gpn_traced(vm->mmu, gpa_to_gpn(gpa))) && !vm->undo) /* a write on trial will be taken back */
         traced_written(vm, gpa, len);
 }
@@ -235,6 +237,12 @@ bool gmem_write(struct vcpu *v, gla_t gla, const void *buf, unsigned len, unsign
     return true;
 }
 
+/* Does somebody want to know of writes to it? */
+static bool gpn_seen_written(const struct mmu *m, gpn_t gpn)
+{
+    return gpn_traced(m, gpn) || gpn_watched(m, gpn);
+}
+
 void *gmem_seen(struct vcpu *v, gla_t gla, unsigned len, unsigned access)
 {
     const struct vm *vm = v->vm;
@@ -242,7 +250,7 @@ void *gmem_seen(struct vcpu *v, gla_t gla, unsigned len, unsigned access)
 
     if (unlikely(page_offset(gla) + len > PAGE_SIZE || e->tag != tlb_tag(vm->mmu, gla, access)))
         return NULL;
-    if ((access & GMEM_WRITE) && (vm->undo || gpn_traced(vm->mmu, gpa_to_gpn((gpa_t)(e->hva - vm->ram)))))
+    if ((access & GMEM_WRITE) && (vm->undo || gpn_seen_written(vm->mmu, gpa_to_gpn((gpa_t)(e->hva - vm->ram)))))
         return NULL;
     return e->hva + page_offset(gla);
 }

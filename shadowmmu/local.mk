@@ -9,6 +9,7 @@ libmonitor_a_SOURCES += \
     %reldir%/phys.c \
     %reldir%/runs.c \
     %reldir%/scan.c \
+    %reldir%/tables.c \
     %reldir%/trace.c \
     %reldir%/verify.c \
     %reldir%/views.c \

@@ -53,6 +53,8 @@ struct leaf {
 struct slot {
     struct leaf *leaf;
     uint32_t large; /* word of the slot's first page, standing for all 512 */
+    uint32_t gen;   /* of the guest's table ... */
+    uint64_t pde;   /* ... and the directory entry, when all words were last found to agree with them; 0: never */
 };
 
 /*
@@ -119,6 +121,8 @@ struct mmu {
     uint64_t *held[HOLDS];
     struct exec_note *exec; /* per RAM page */
     unsigned scan_for; /* DIRECT_SHOWS_* */
+    uint64_t *watched;   /* bit per RAM page: table_gen says when it was last written to.  NULL: the world can't tell */
+    uint32_t *table_gen, table_clock;
     struct rmap *rmap;  /* per RAM page */
     unsigned nviews;
     struct view *view[VIEWS_MAX];
@@ -153,10 +157,17 @@ static inline bool gpn_held(const struct mmu *m, gpn_t gpn, enum hold why)
     return gpn < m->ram_pages && m->held[why][gpn / 64] >> (gpn % 64) & 1;
 }
 
+static inline bool gpn_watched(const struct mmu *m, gpn_t gpn)
+{
+    return m->watched && gpn < m->ram_pages && m->watched[gpn / 64] >> (gpn % 64) & 1;
+}
+
 /* --- walk.c --- */
 /* The guest's tables for one slot, loaded once, asked for many pages; no rights are checked, no bits set. */
 struct cursor {
     const uint8_t *table; /* 512 entries, or NULL */
+    gpn_t table_gpn;
+    uint64_t pde;         /* as it is */
     uint32_t slot;
     bool mapped;          /* anything at all */
     bool large, pae, nxe;
@@ -176,6 +187,15 @@ bool hold_drop(struct vm *vm, gpn_t gpn, enum hold why);
 void page_restrict(struct vm *vm, gpn_t gpn, uint32_t rights);
 /* A traced page has been written to. */
 void traced_written(struct vm *vm, gpa_t gpa, uint32_t len);
+
+/* Split the slots in which a view maps a page writable by a large word. */
+void large_split(struct vm *vm, struct view *view, gpn_t gpn);
+
+/* --- tables.c --- */
+/* Changes when a page of guest tables was written to; 0: not to be told.  Only where m->watched. */
+uint32_t table_generation(struct vm *vm, gpn_t gpn);
+/* The monitor has written to a watched page. */
+void table_written(struct mmu *m, gpn_t gpn);
 
 /* --- exec.c --- */
 /* May the page, at gla, be executable in a user view (from now on)? */
@@ -210,6 +230,9 @@ void live_drop_slot(struct vm *vm, struct view *view, uint32_t slot);
 /* Compare words of pages first..end-1 with the guest's tables, drop what disagrees; how many were dropped. */
 uint32_t live_revalidate(struct vcpu *v, struct view *view, uint32_t first, uint32_t end, bool globals_too,
                          uint32_t *kept);
+/* The same for all of a view, by what is known of the tables: words of slots whose tables have not changed since they were
+ * compared last are not looked at. */
+uint32_t live_revalidate_changed(struct vcpu *v, struct view *view, bool globals_too, uint32_t *kept);
 /* The lowest page with a supervisor word, GLA_PAGES if none. */
 uint32_t live_lowest_sup(const struct view *view);
 /* In all that the kernel now sees; the window's first page if none. */

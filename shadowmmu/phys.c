@@ -45,6 +45,10 @@ void mmu_init(struct vm *vm)
     for (unsigned i = 0; i < HOLDS; i++)
         m->held[i] = arena_alloc(&vm->arena, (m->ram_pages + 63) / 64 * 8, 64);
     m->exec = arena_alloc(&vm->arena, m->ram_pages * sizeof *m->exec, 64);
+    if (world_spaces(vm)) {
+        m->watched = arena_alloc(&vm->arena, (m->ram_pages + 63) / 64 * 8, 64);
+        m->table_gen = arena_alloc(&vm->arena, m->ram_pages * sizeof *m->table_gen, 64);
+    }
     m->rmap = arena_alloc(&vm->arena, m->ram_pages * sizeof *m->rmap, 64);
     views_init(vm);
     m->leaves_max = LEAVES_MAX;

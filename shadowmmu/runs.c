@@ -72,6 +72,7 @@ static void leaf_free(struct mmu *m, struct view *view, struct slot *slot)
     m->free = slot->leaf;
     m->leaves_free++;
     slot->leaf = NULL;
+    slot->pde = 0;
     view->nleaves--;
 }
 
@@ -163,6 +164,8 @@ void live_set(struct vm *vm, struct view *view, uint32_t page, uint32_t word)
         return;
     if (word_noted(view, old))
         rmap_del(&m->rmap[word_gpn(old)], rmap_place(view, page));
+    if ((old & WORD_W) && gpn_watched(m, word_gpn(old))) /* its D bit may be lost */
+        table_written(m, word_gpn(old));
     if (word_noted(view, word))
         rmap_add(&m->rmap[word_gpn(word)], rmap_place(view, page));
     slot->leaf->word[i] = word;
@@ -184,6 +187,7 @@ static void slot_clear(struct vm *vm, struct view *view, uint32_t s)
     if (slot->large) {
         sup_changed(vm->mmu, view, s * SLOT_PAGES);
         slot->large = 0;
+        slot->pde = 0;
         slot_update_bits(view, s);
     }
     for (uint32_t i = 0; i < SLOT_PAGES && slot->leaf; i++)
@@ -253,6 +257,7 @@ struct sweep {
     const uint64_t *select; /* slots to look into */
     uint32_t first, end;    /* pages; a slot that is one word is taken or left as a whole */
     bool globals_too;
+    bool changed_only;      /* leave slots alone whose tables have not changed since they were compared */
     struct cursor cursor;
     bool cursor_valid;
     struct span span;
@@ -302,6 +307,34 @@ INLINE void sweep_leaf(struct sweep *w, uint32_t s, bool (*keep)(struct sweep *,
     }
 }
 
+/* Does a slot agree with the guest's tables because they are what they were when it last did? If not, it is about to
+ * be compared, and *gen is what to remember it by. */
+static bool slot_unchanged(struct sweep *w, uint32_t s, uint32_t *gen)
+{
+    const struct slot *slot = &w->view->slot[s];
+
+    *gen = 0;
+    cursor_load(w->v, s, &w->cursor);
+    w->cursor_valid = true;
+    if (!w->cursor.mapped)
+        return false;
+    if (!w->cursor.large)
+        *gen = table_generation(w->vm, w->cursor.table_gpn);
+    return slot->pde == w->cursor.pde && slot->gen == *gen && (*gen || w->cursor.large);
+}
+
+/* All words of a slot have been compared, those that are global too. */
+static void slot_agrees(struct sweep *w, uint32_t s, uint32_t gen)
+{
+    struct slot *slot = &w->view->slot[s];
+
+    if (!w->cursor.mapped || !(slot->leaf || slot->large) ||
+        (!w->globals_too && slot->leaf && slot->leaf->nlocal != slot->leaf->nlive))
+        return;
+    slot->pde = w->cursor.pde;
+    slot->gen = gen;
+}
+
 INLINE void sweep_run(struct sweep *w, bool (*keep)(struct sweep *, uint32_t, uint32_t))
 {
     uint32_t from = w->first / SLOT_PAGES, to = (w->end + SLOT_PAGES - 1) / SLOT_PAGES;
@@ -316,12 +349,18 @@ INLINE void sweep_run(struct sweep *w, bool (*keep)(struct sweep *, uint32_t, ui
                 continue;
             if (s >= to)
                 break;
-            if (!map_bit(w->select, s))
+            uint32_t gen = 0;
+
+            if (!map_bit(w->select, s) || (w->changed_only && slot_unchanged(w, s, &gen))) {
                 span_flush(w->vm, w->view, &w->span);
-            else if (w->view->slot[s].large)
+                continue;
+            }
+            if (w->view->slot[s].large)
                 sweep_large(w, s, keep);
             else
                 sweep_leaf(w, s, keep);
+            if (w->changed_only)
+                slot_agrees(w, s, gen);
         }
     }
     span_flush(w->vm, w->view, &w->span);
@@ -422,6 +461,17 @@ uint32_t live_revalidate(struct vcpu *v, struct view *view, uint32_t first, uint
 {
     struct sweep w = {.vm = v->vm, .v = v, .view = view, .select = globals_too ? view->used : view->local,
                       .first = first, .end = end, .globals_too = globals_too};
+
+    sweep_run(&w, keep_matching);
+    if (kept)
+        *kept += w.kept;
+    return w.dropped;
+}
+
+uint32_t live_revalidate_changed(struct vcpu *v, struct view *view, bool globals_too, uint32_t *kept)
+{
+    struct sweep w = {.vm = v->vm, .v = v, .view = view, .select = globals_too ? view->used : view->local,
+                      .end = GLA_PAGES, .globals_too = globals_too, .changed_only = v->vm->mmu->watched};
 
     sweep_run(&w, keep_matching);
     if (kept)

@@ -27,7 +27,7 @@ static void word_restrict(struct vm *vm, struct view *view, uint32_t page, uint3
     TRACE_EV(vm->trace, map, page_gla(page), word_gpn(word), 1 | word_prot(view, word) << 24);
 }
 
-static void large_split(struct vm *vm, struct view *view, gpn_t gpn)
+void large_split(struct vm *vm, struct view *view, gpn_t gpn)
 {
     for (uint32_t k = 0; k < SLOT_WORDS; k++) {
         for (uint64_t large = view->large[k]; large; large &= large - 1) {

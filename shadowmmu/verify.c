@@ -72,6 +72,9 @@ static const char *large_verify(const struct vm *vm, const struct view *view, ui
 {
     uint32_t word = view->slot[s].large;
 
+    for (uint32_t i = 0; i < SLOT_PAGES && (word & WORD_W); i++)
+        if (gpn_watched(vm->mmu, word_gpn(word) + i))
+            return "a watched page in a writable large word";
     for (uint32_t i = 0; i < SLOT_PAGES; i++) {
         const char *wrong = word_verify(vm, view, s * SLOT_PAGES + i, word + i * WORD_NEXT);
 

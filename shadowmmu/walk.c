@@ -226,6 +226,7 @@ bool gmem_load_pdptes(struct vcpu *v, uint32_t cr3, uint32_t cr4, uint64_t efer)
 
 static void cursor_directory(struct cursor *c, uint64_t pde)
 {
+    c->pde = pde;
     c->mapped = true;
     c->user = pde & PTE_U;
     c->writable = pde & PTE_W;
@@ -241,6 +242,12 @@ static void cursor_large(struct cursor *c, uint64_t pde, gpn_t gpn)
     c->gpn = gpn;
 }
 
+static void cursor_table(struct vcpu *v, struct cursor *c, gpa_t gpa, uint32_t offset)
+{
+    c->table = phys_page(v->vm, gpa) + offset;
+    c->table_gpn = gpa_to_gpn(gpa);
+}
+
 static void cursor_load32(struct vcpu *v, struct cursor *c)
 {
     uint32_t pde = table_get32(v->vm, (v->cr3 & ~PAGE_MASK) + c->slot / 2 * 4);
@@ -252,7 +259,7 @@ static void cursor_load32(struct vcpu *v, struct cursor *c)
     if (large)
         cursor_large(c, pde, (pde >> 22 << 10) + c->slot % 2 * SLOT_PAGES);
     else
-        c->table = phys_page(v->vm, pde & ~PAGE_MASK) + c->slot % 2 * SLOT_PAGES * 4;
+        cursor_table(v, c, pde & ~PAGE_MASK, c->slot % 2 * SLOT_PAGES * 4);
 }
 
 static void cursor_load_pae(struct vcpu *v, struct cursor *c)
@@ -270,7 +277,7 @@ static void cursor_load_pae(struct vcpu *v, struct cursor *c)
     if (large)
         cursor_large(c, pde, gpa_to_gpn(pde & PAE_ADDR));
     else
-        c->table = phys_page(v->vm, pde & PAE_ADDR);
+        cursor_table(v, c, pde & PAE_ADDR, 0);
 }
 
 void cursor_load(struct vcpu *v, uint32_t slot, struct cursor *c)

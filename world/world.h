@@ -89,6 +89,8 @@ unsigned world_direct_views(struct vm *vm); /* how many user views exist, 0 = no
  */
 bool world_spaces(struct vm *vm);
 void world_load_view(struct vm *vm, unsigned view);
+/* Spaces: has the page been written to through this mapping since it was mapped, or since this was asked last? */
+bool world_take_dirty(struct vm *vm, unsigned view, gla_t gla);
 #define MAP_R 0u
 #define MAP_W 1u
 #define MAP_X 2u

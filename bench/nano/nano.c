@@ -5,7 +5,7 @@
  * self-checking ones; it prints "nano NAME TICKS" for each, the smallest of several runs; with "only NAME..." on
  * the command line for these alone.
  *
- * Pages: linear = physical for everybody, and from FAR on pages at scattered places, so that no two of them make a
+ * Pages: linear = physical for everybody and global, as a kernel's are, and from FAR on pages at scattered places, so that no two of them make a
  * run. Every handler here is as short as can be: what is measured is the way there and back.
  */
 #include "../../tests/guest/rt.h"
@@ -128,6 +128,10 @@ static void best_user(const char *name, void (*code)(void *), uint32_t rounds)
 /* The far pages exist in two address spaces with different frames, all marked accessed. */
 static void far_setup(void)
 {
+    for (unsigned t = 0; t < 16; t++)
+        for (unsigned i = 0; i < 1024; i++)
+            rt_tables[t][i] |= PTE_G;
+    WRITE_CR(4, READ_CR(4) | CR4_PGE);
     for (unsigned s = 0; s < 2; s++)
         for (unsigned i = 0; i < FAR_PAGES; i++)
             far_table[s][i] = (FRAMES + ((i * 37 % FAR_PAGES) * 2 + s) * 0x1000) | PTE_P | PTE_W | PTE_U | PTE_A | PTE_D;

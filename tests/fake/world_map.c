@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "shadowmmu/mmu.h"
+#include "shadowmmu/mmu_priv.h"
 
 #define ARENA_SIZE (24u << 20)
 #define SLOT_PAGES 512u
@@ -100,7 +100,7 @@ bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npag
             return false;
         }
         page_put(view, (gla >> PAGE_SHIFT) + i,
-                 (struct fake_page){.gpn = gpa_to_gpn(gpa) + i, .mapped = 1, .prot = (uint8_t)prot});
+                 (struct fake_page){.gpn = gpa_to_gpn(gpa) + i, .mapped = 1, .dirty = 1, .prot = (uint8_t)prot});
     }
     fake_world.maps++;
     fake_world.pages_mapped += npages;
@@ -119,6 +119,7 @@ bool world_protect(struct vm *vm, unsigned view, gla_t gla, uint32_t npages, uns
 
         ASSERT(page->mapped);
         page->prot = (uint8_t)prot;
+        page->dirty = 1;
     }
     return true;
 }
@@ -154,6 +155,17 @@ void world_load_view(struct vm *vm, unsigned view)
     fake_world.loads++;
 }
 
+bool world_take_dirty(struct vm *vm, unsigned view, gla_t gla)
+{
+    struct fake_page *page = &fake_world.page[view][gla >> PAGE_SHIFT];
+    bool dirty = page->mapped && page->dirty;
+
+    (void)vm;
+    ASSERT(fake_world.spaces);
+    page->dirty = 0;
+    return dirty;
+}
+
 gla_t world_min_gla(struct vm *vm)
 {
     (void)vm;
@@ -167,4 +179,23 @@ void bt_code_written(struct vm *vm, gpa_t gpa, uint32_t len)
     fake_world.code_len = len;
     memcpy(fake_world.code_seen, vm->ram + gpa, len < 8 ? len : 8);
     mmu_untrace(vm, gpa_to_gpn(gpa));
+}
+
+void fake_guest_wrote(struct vm *vm, gpn_t gpn, unsigned which)
+{
+    struct mmu *m = vm->mmu;
+
+    if (!m || !m->watched)
+        return;
+    for (unsigned n = 0; n < 2; n++) {
+        uint32_t place = m->rmap[gpn].at[(which + n) % 2];
+        unsigned view = place >> 4 & 0xff;
+
+        if ((place & RMAP_USED) && (live_word(m->view[view], place >> PAGE_SHIFT) & WORD_W)) {
+            fake_world.page[view][place >> PAGE_SHIFT].dirty = 1;
+            return;
+        }
+    }
+    if (gpn_watched(m, gpn))
+        table_written(m, gpn);
 }

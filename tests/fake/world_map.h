@@ -16,7 +16,7 @@
 
 struct fake_page {
     gpn_t gpn;
-    uint8_t mapped, prot;
+    uint8_t mapped, prot, dirty;
 };
 
 struct fake_world {
@@ -44,5 +44,11 @@ struct vm *fake_vm_new(uint64_t ram_size);
 const struct fake_page *fake_mapping(unsigned view, gla_t gla);
 /* Where views are spaces: what the loaded one shows. */
 const struct fake_page *fake_shown(gla_t gla);
+
+/*
+ * The guest has written to a page: through a mapping that lets it, whose D bit gets set (the first or the second that the
+ * reverse map tells, by `which`), or by way of the monitor.
+ */
+void fake_guest_wrote(struct vm *vm, gpn_t gpn, unsigned which);
 
 #endif

@@ -40,6 +40,7 @@ static void setup(void)
 static void put(gpa_t at, uint32_t e)
 {
     memcpy(vm->ram + at, &e, 4);
+    fake_guest_wrote(vm, gpa_to_gpn(at), 0);
 }
 
 static void set_pde(uint32_t dir, gla_t gla, uint32_t e)

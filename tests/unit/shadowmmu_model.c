@@ -356,6 +356,7 @@ static uint64_t random_flags(gla_t gla, bool pae)
 static void put_entry(uint64_t at, uint64_t e, unsigned size)
 {
     memcpy(ram + at, &e, size);
+    fake_guest_wrote(vm, (gpn_t)(at >> PAGE_SHIFT), rnd(2));
 }
 
 /* Tables: page 0.. directories (PAE: four per root), then shared tables. */

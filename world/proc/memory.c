@@ -65,4 +65,10 @@ void world_load_view(struct vm *vm, unsigned view)
     NOT_REACHED();
 }
 
+bool world_take_dirty(struct vm *vm, unsigned view, gla_t gla)
+{
+    (void)vm, (void)view, (void)gla;
+    NOT_REACHED();
+}
+
 gla_t world_min_gla(struct vm *vm) { return vm->world->min_gla; }

@@ -211,6 +211,20 @@ bool world_protect(struct vm *vm, unsigned view, gla_t gla, uint32_t npages, uns
     return true;
 }
 
+/* Mapped again, or with other rights, an entry counts as written through. */
+bool world_take_dirty(struct vm *vm, unsigned view, gla_t gla)
+{
+    struct world *w = vm->world;
+    uint32_t page = gla >> PAGE_SHIFT, n = space_get(w, view)->pt[page / PT_ENTRIES];
+    uint64_t *pte = n ? &pt_hva(w, n)[page % PT_ENTRIES] : NULL;
+
+    if (!pte || !(*pte & PTE_D))
+        return false;
+    *pte &= ~(uint64_t)PTE_D;
+    w->flush = true; /* or the TLB would not set it again */
+    return true;
+}
+
 /* Entries of one table; it goes when it is empty. */
 static void unmap_in(struct world *w, unsigned view, uint32_t slot, uint32_t first, uint32_t end)
 {
