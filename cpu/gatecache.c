@@ -71,6 +71,16 @@ static inline void put_seg(struct vcpu *v, unsigned seg, const struct seg *s)
     TRACE_EV(v->vm->trace, seg_load, seg, s->sel, s->base);
 }
 
+/* The descriptor in the GDT that s, the stack just loaded, came from; 0: not to be seen, or the frame overwrote it. */
+static uint64_t stack_raw(const struct vcpu *v, const struct seg *s)
+{
+    uint64_t now = gdt_raw(v, &v->tables_seen, s->sel);
+    struct seg from;
+
+    seg_from_desc(&from, s->sel, (struct desc){ (uint32_t)now, (uint32_t)(now >> 32) });
+    return seg_equal(&from, s) ? now : 0;
+}
+
 /* ------------------------------------------------------------------ gates */
 
 /* The inner stack's pointer, if the TSS names the segment that it did. */
@@ -106,7 +116,8 @@ bool gate_enter_seen(struct vcpu *v, unsigned vec, bool soft, const uint32_t *er
 {
     const struct gate_seen *g = &v->gate_seen[vec % GATES_SEEN];
     const struct tables_seen *t = tables(v);
-    uint32_t esp = v->gpr[REG_ESP], *frame, size;
+    uint32_t esp = v->gpr[REG_ESP], size;
+    uint8_t *frame; /* at any address */
 
     if (!g->gate || g->vec != vec || g->from_cpl != v->cpl || vcpu_v86(v) || (soft && g->dpl < v->cpl))
         return false;
@@ -115,18 +126,20 @@ bool gate_enter_seen(struct vcpu *v, unsigned vec, bool soft, const uint32_t *er
     if (g->inner ? !inner_stack(v, t, g, &esp) : !stack_is_flat(&v->seg[SEG_SS]))
         return false;
     size = (g->inner ? 20 : 12) + (err ? 4 : 0);
-    frame = (uint32_t *)gmem_seen(v, esp - size, size, GMEM_WRITE);
+    frame = gmem_seen(v, esp - size, size, GMEM_WRITE);
     if (!frame)
         return false;
     esp -= size;
-    if (err)
-        *frame++ = *err;
-    frame[0] = ret_eip;
-    frame[1] = v->seg[SEG_CS].sel;
-    frame[2] = v->eflags | (rf ? EFLAGS_RF : 0);
+    if (err) {
+        put32(frame, *err);
+        frame += 4;
+    }
+    put32(frame, ret_eip);
+    put32(frame + 4, v->seg[SEG_CS].sel);
+    put32(frame + 8, v->eflags | (rf ? EFLAGS_RF : 0));
     if (g->inner) {
-        frame[3] = v->gpr[REG_ESP];
-        frame[4] = v->seg[SEG_SS].sel;
+        put32(frame + 12, v->gpr[REG_ESP]);
+        put32(frame + 16, v->seg[SEG_SS].sel);
     }
     gate_commit(v, g, esp);
     return true;
@@ -138,7 +151,7 @@ void gate_note(struct vcpu *v, unsigned vec, unsigned from_cpl, bool inner, stru
     uint64_t stack;
 
     tables_look(v); /* they are all known to the TLB now */
-    stack = inner ? gdt_raw(v, &v->tables_seen, v->seg[SEG_SS].sel) : 0;
+    stack = inner ? stack_raw(v, &v->seg[SEG_SS]) : 0;
     g->gate = 0;
     if (!gate_is32(gate) || (inner && !stack) || v->cpl == 3 || (v->seg[SEG_CS].sel & SEL_TI) || (v->seg[SEG_SS].sel & SEL_TI) ||
         !stack_is_flat(&v->seg[SEG_SS]))
@@ -188,7 +201,7 @@ void iret_note(struct vcpu *v, unsigned from_cpl, struct desc code)
     uint64_t stack;
 
     tables_look(v);
-    stack = outer ? gdt_raw(v, &v->tables_seen, v->seg[SEG_SS].sel) : 0;
+    stack = outer ? stack_raw(v, &v->seg[SEG_SS]) : 0;
     r->code = 0;
     if ((v->seg[SEG_CS].sel & SEL_TI) || (v->seg[SEG_SS].sel & SEL_TI) || !(v->seg[SEG_SS].attr & SEG_ATTR_DB) ||
         (outer && !stack))

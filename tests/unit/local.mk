@@ -80,6 +80,13 @@ UNIT_TESTS += %reldir%/cpu_exception
 %canon_reldir%_cpu_exception_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_cpu_exception_LDADD = $(MON_LIBS)
 
+UNIT_TESTS += %reldir%/cpu_gatecache
+%canon_reldir%_cpu_gatecache_SOURCES = %reldir%/cpu_gatecache.c tests/fake/fpnative.h tests/fake/fpnative.c tests/fake/gmem.h tests/fake/gmem.c tests/fake/i386.h tests/fake/i386.c tests/fake/io.h tests/fake/io.c
+%canon_reldir%_cpu_gatecache_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_cpu_gatecache_CFLAGS = $(unit_cflags)
+%canon_reldir%_cpu_gatecache_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_cpu_gatecache_LDADD = $(MON_LIBS)
+
 UNIT_TESTS += %reldir%/cpu_idecode
 %canon_reldir%_cpu_idecode_SOURCES = %reldir%/cpu_idecode.c
 %canon_reldir%_cpu_idecode_CPPFLAGS = $(unit_cppflags)

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "base/undo.h"
 #include "shadowmmu/mmu_priv.h"
 #include "tests/fake/world_map.h"
 
@@ -207,4 +208,121 @@ Test(shadowmmu_gmem, pdptes)
     cr_assert(!gmem_load_pdptes(v, 0x300020, CR4_PAE, EFER_NXE));
     cr_assert(gmem_load_pdptes(v, 0x300020, 0, 0));
     cr_assert_eq(v->pdpte[3], 0);
+}
+
+/* --- gmem_seen() --- */
+
+Test(shadowmmu_gmem, seen_only_what_was_accessed)
+{
+    uint32_t x;
+
+    set_pte(0x1000, 0x801000 | (RW & ~PTE_D));
+    cr_assert_null(gmem_seen(v, 0x1000, 4, GMEM_READ), "no access was made");
+    cr_assert(gmem_read(v, 0x1ffc, &x, 4, GMEM_READ, &f));
+    cr_assert_eq((uint8_t *)gmem_seen(v, 0x1010, 4, GMEM_READ), vm->ram + 0x801010);
+    /* One kind of access says nothing of another. */
+    cr_assert_null(gmem_seen(v, 0x1010, 4, GMEM_WRITE));
+    cr_assert_null(gmem_seen(v, 0x1010, 4, GMEM_USER));
+    cr_assert_null(gmem_seen(v, 0x1010, 4, GMEM_FETCH));
+    cr_assert_null(gmem_seen(v, 0x2010, 4, GMEM_READ));
+    cr_assert(!(vm->ram[PT + 4] & PTE_D));
+    cr_assert(gmem_write(v, 0x1000, &x, 4, GMEM_WRITE | GMEM_USER, &f));
+    cr_assert_eq((uint8_t *)gmem_seen(v, 0x1020, 4, GMEM_WRITE | GMEM_USER), vm->ram + 0x801020);
+    cr_assert_null(gmem_seen(v, 0x1020, 4, GMEM_WRITE));
+    /* An access that runs into the next page, though both were seen; one that just fits. */
+    set_pte(0x2000, 0x802000 | RW);
+    cr_assert(gmem_read(v, 0x2000, &x, 4, GMEM_READ, &f));
+    cr_assert_null(gmem_seen(v, 0x1ffd, 4, GMEM_READ));
+    cr_assert_eq((uint8_t *)gmem_seen(v, 0x1ffc, 4, GMEM_READ), vm->ram + 0x801ffc);
+}
+
+Test(shadowmmu_gmem, seen_is_ram_or_rom_that_is_read)
+{
+    uint32_t x = 0;
+
+    set_pte(0x1000, 0xf0000 | RW);
+    set_pte(0x2000, 0xfee00000 | RW);
+    for (gla_t gla = 0x1000; gla <= 0x2000; gla += 0x1000)
+        cr_assert(gmem_read(v, gla, &x, 4, GMEM_READ, &f) && gmem_write(v, gla, &x, 4, GMEM_WRITE, &f));
+    cr_assert_eq((uint8_t *)gmem_seen(v, 0x1000, 4, GMEM_READ), vm->ram + 0xf0000);
+    cr_assert_null(gmem_seen(v, 0x1000, 4, GMEM_WRITE), "ROM");
+    cr_assert_null(gmem_seen(v, 0x2000, 4, GMEM_READ), "an empty bus");
+    cr_assert_null(gmem_seen(v, 0x2000, 4, GMEM_WRITE), "an empty bus");
+}
+
+/* Writes that somebody must see go the long way; reads need not. */
+Test(shadowmmu_gmem, seen_is_not_written_under_trace_or_on_trial)
+{
+    static struct undo undo;
+    uint32_t x = 0;
+
+    set_pte(0x1000, 0x801000 | RW);
+    set_pte(0x2000, 0x801000 | RW); /* an alias */
+    for (gla_t gla = 0x1000; gla <= 0x2000; gla += 0x1000)
+        cr_assert(gmem_read(v, gla, &x, 4, GMEM_READ, &f) && gmem_write(v, gla, &x, 4, GMEM_WRITE, &f));
+    cr_assert_not_null(gmem_seen(v, 0x1000, 4, GMEM_WRITE));
+    mmu_trace(vm, 0x801);
+    cr_assert_null(gmem_seen(v, 0x1000, 4, GMEM_WRITE));
+    cr_assert_null(gmem_seen(v, 0x2000, 4, GMEM_WRITE));
+    cr_assert_not_null(gmem_seen(v, 0x1000, 4, GMEM_READ));
+    cr_assert(gmem_write(v, 0x1000, &x, 4, GMEM_WRITE, &f)); /* lifts it */
+    cr_assert_eq(fake_world.code_writes, 1);
+    cr_assert_not_null(gmem_seen(v, 0x1000, 4, GMEM_WRITE));
+    vm->undo = &undo;
+    cr_assert_null(gmem_seen(v, 0x1000, 4, GMEM_WRITE));
+    cr_assert_not_null(gmem_seen(v, 0x1000, 4, GMEM_READ));
+    vm->undo = NULL;
+    cr_assert_not_null(gmem_seen(v, 0x1000, 4, GMEM_WRITE));
+}
+
+/* See 0x1000 and 0x2000, let `event` happen; is 0x1000 forgotten, and does the generation say so? */
+#define forgets(event)                                                             \
+    do {                                                                           \
+        uint32_t gen_, x_;                                                         \
+        cr_assert(gmem_read(v, 0x1000, &x_, 4, GMEM_READ, &f));                    \
+        cr_assert(gmem_write(v, 0x1000, &x_, 4, GMEM_WRITE, &f));                  \
+        cr_assert_not_null(gmem_seen(v, 0x1000, 4, GMEM_READ));                    \
+        cr_assert_not_null(gmem_seen(v, 0x1000, 4, GMEM_WRITE));                   \
+        gen_ = v->gmem_gen;                                                        \
+        event;                                                                     \
+        cr_assert_null(gmem_seen(v, 0x1000, 4, GMEM_READ), "%s", #event);          \
+        cr_assert_null(gmem_seen(v, 0x1000, 4, GMEM_WRITE), "%s", #event);         \
+        cr_assert_neq(v->gmem_gen, gen_, "%s", #event);                            \
+    } while (0)
+
+Test(shadowmmu_gmem, seen_is_forgotten)
+{
+    uint32_t cr4 = v->cr4, x;
+
+    set_pte(0x1000, 0x801000 | RW);
+    set_pte(0x2000, 0x802000 | RW);
+    cr_assert(gmem_read(v, 0x2000, &x, 4, GMEM_READ, &f));
+    forgets(gmem_invlpg(v, 0x1abc));
+    cr_assert_eq((uint8_t *)gmem_seen(v, 0x2000, 4, GMEM_READ), vm->ram + 0x802000, "INVLPG of another page");
+    forgets(gmem_cr3_loaded(v));
+    cr_assert_null(gmem_seen(v, 0x2000, 4, GMEM_READ));
+    forgets((v->cr4 = cr4 | CR4_PSE, gmem_mode_changed(v, v->cr0, cr4, 0)));
+    /* Global pages are no exception: a CR3 load may forget them. */
+    v->cr4 = cr4 | CR4_PGE;
+    gmem_mode_changed(v, v->cr0, cr4, 0);
+    set_pte(0x1000, 0x801000 | RW | PTE_G);
+    forgets(gmem_cr3_loaded(v));
+    /* A page fault drops its page, by whatever access. */
+    set_pte(0x1000, 0x801000 | (RW & ~PTE_U));
+    gmem_invlpg(v, 0x1000);
+    forgets(cr_assert(!gmem_read(v, 0x1004, &x, 4, GMEM_USER, &f)));
+}
+
+/* What an entry's own generation wraps to must not bring an old one back. */
+Test(shadowmmu_gmem, seen_survives_no_generation)
+{
+    uint32_t x;
+
+    set_pte(0x1000, 0x801000 | RW);
+    vm->mmu->tlb_gen = 1;
+    cr_assert(gmem_read(v, 0x1000, &x, 4, GMEM_READ, &f));
+    vm->mmu->tlb_gen = UINT32_MAX;
+    gmem_cr3_loaded(v);
+    cr_assert_eq(vm->mmu->tlb_gen, 1);
+    cr_assert_null(gmem_seen(v, 0x1000, 4, GMEM_READ));
 }
