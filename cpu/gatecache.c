@@ -32,6 +32,7 @@ static __attribute__((noinline)) void tables_look(struct vcpu *v)
 {
     v->tables_seen = (struct tables_seen){
         .gen = v->gmem_gen, .idt_base = v->idtr.base, .gdt_base = v->gdtr.base, .tss_base = v->tr.base,
+        .idt_limit = v->idtr.limit, .gdt_limit = v->gdtr.limit,
         .idt = table_seen(v, v->idtr.base, v->idtr.limit), .gdt = table_seen(v, v->gdtr.base, v->gdtr.limit),
         .tss = table_seen(v, v->tr.base, TSS_STACKS_END),
     };
@@ -42,7 +43,7 @@ static inline const struct tables_seen *tables(struct vcpu *v)
     const struct tables_seen *t = &v->tables_seen;
 
     if (unlikely(t->gen != v->gmem_gen || t->idt_base != v->idtr.base || t->gdt_base != v->gdtr.base ||
-                 t->tss_base != v->tr.base))
+                 t->tss_base != v->tr.base || t->idt_limit != v->idtr.limit || t->gdt_limit != v->gdtr.limit))
         tables_look(v);
     return t;
 }

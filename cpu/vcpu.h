@@ -60,10 +60,11 @@ struct xstate {
 /* What gates and IRETs led to: cpu/gatecache.c.  0 in the first word: nothing. */
 #define GATES_SEEN 32u /* by vector */
 #define IRETS_SEEN 4u  /* by CS */
-/* Where the tables lie in host memory, while v->gmem_gen and their bases are these. NULL: not within one page, or not
- * to be seen then. */
+/* Where the tables lie in host memory, while v->gmem_gen, their bases and limits are these. NULL: not within one
+ * page, or not to be seen then. */
 struct tables_seen {
     uint32_t gen, idt_base, gdt_base, tss_base;
+    uint16_t idt_limit, gdt_limit;
     const uint8_t *idt, *gdt, *tss;
 };
 struct gate_seen {
