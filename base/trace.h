@@ -38,6 +38,8 @@ struct trace_ring {
 _Static_assert(TRACE_COUNT <= 64, "the mask is one word");
 
 void trace_write(struct trace_ring *t, enum trace_event event, uint32_t a, uint32_t b, uint32_t c);
+/* Of something that has happened at that time. */
+void trace_write_at(struct trace_ring *t, uint64_t tsc, enum trace_event event, uint32_t a, uint32_t b, uint32_t c);
 
 /* Wait until a full ring has room again: bound at link time by a world that can wait.  Writes no records. */
 void trace_full(struct trace_ring *t);

@@ -9,12 +9,14 @@ RING0_TESTS = \
     %reldir%/kmod-models.tap \
     %reldir%/kmod-nmi.tap \
     %reldir%/kmod-requests.tap \
-    %reldir%/kmod-stress.tap
+    %reldir%/kmod-stress.tap \
+    %reldir%/trace.tap
 dist_check_SCRIPTS += $(RING0_TESTS)
 EXTRA_DIST += \
     %reldir%/inside/debian.sh \
     %reldir%/inside/guests.sh \
     %reldir%/inside/kmod.sh \
+    %reldir%/inside/trace.sh \
     %reldir%/kmod-lib.sh \
     %reldir%/lib.sh
 
@@ -24,7 +26,7 @@ ring0_modules += world/ring0/btmon.ko world/ring0/btmon_selftest.ko
 endif
 ring0_test_files =
 if GUESTS
-ring0_test_files += guest.img $(test_guests)
+ring0_test_files += guest.img $(test_guests) bench/nano/nano.elf
 endif
 
 check-ring0: btvmm $(ring0_modules) $(ring0_test_files)

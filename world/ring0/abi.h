@@ -94,7 +94,8 @@ struct btmon_cross_abi {
     __u64 vmm_cr3;      /* of the VMM world; the monitor reloads it to flush the TLB */
     __u64 vmm_cr0, vmm_cr4; /* as they are in the VMM world */
     __u64 ram_size, shared_size, private_size, image_size;
-    __u64 tsc_left, tsc_raised, tsc_handled, tsc_entered; /* of the last switch: VMM left; before and after INT n; about to enter */
+    /* Of the last switch: VMM left; before and after INT n; back to the caller, where user_returns has grown; about to enter. */
+    __u64 tsc_left, tsc_raised, tsc_handled, tsc_returned, tsc_entered;
     __u32 user_returns; /* how often BTMON_RUN has gone back to the caller */
     __u32 switches;
     __u32 held;         /* BTMON_HELD_*: not 0 after to_host() and with the monitor's IDT loaded: call to_host() with

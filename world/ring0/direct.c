@@ -196,7 +196,7 @@ void world_enter_direct(struct vcpu *v, unsigned view)
         registers_take(w, v);
         if (likely(!vec_is_host(v->exit.vec)))
             break;
-        ring0_host_event(w, v->exit.vec);
+        ring0_host_event(w, v->exit.vec, 3, v->eip);
         if (v->attention || v->vm->stop) {
             v->exit.kind = EXIT_ATTENTION;
             return;

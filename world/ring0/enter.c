@@ -215,7 +215,7 @@ void world_enter(struct vcpu *v, tca_t tca)
         if (likely(!vec_is_host(v->exit.vec)))
             break;
         tca = v->exit.tca;
-        ring0_host_event(w, v->exit.vec);
+        ring0_host_event(w, v->exit.vec, 1, tca);
         if (v->attention) {
             v->hflags &= ~(uint32_t)EFLAGS_RF;
             v->exit.kind = EXIT_ATTENTION;

@@ -55,6 +55,7 @@ void ring0_main(struct btmon_cross_abi *c)
 
     w->cross = c;
     w->shared = (struct cross *)MON_SHARED;
+    c->trace = ring0_trace_wanted(w);
     arena_init(&a, (uint8_t *)(w + 1), c->private_size - sizeof *w - pool);
     w->vm = vm_make(w, &a);
     w->vcpu = w->vm->vcpu;

@@ -189,8 +189,10 @@ uint64_t ring0_descriptor(const struct truncated *t, unsigned dpl);
 
 /* switch.c: leave for the host and come back.  The guest's FPU state survives; v->attention tells of events. */
 void ring0_switch(struct world *w, enum btmon_op op, uint32_t code, uint64_t arg);
-/* An interrupt, NMI or machine check that is the host's. */
-void ring0_host_event(struct world *w, unsigned vec);
+/* An interrupt, NMI or machine check that is the host's, and came at that CPL and address. */
+void ring0_host_event(struct world *w, unsigned vec, unsigned cpl, uint32_t at);
+/* Are the module's time stamps of them to be traced? */
+bool ring0_trace_wanted(const struct world *w);
 static inline bool vec_is_host(unsigned vec)
 {
     return vec == VEC_NMI || vec == VEC_MC || (vec >= 32 && vec != VEC_CALLOUT);

@@ -10,7 +10,6 @@
  */
 #include "world/ring0/ring0.h"
 
-#define MXCSR_DEFAULT 0x1f80u
 /* The alarm may be what has fired; the run loop sets the next one. */
 static void take_event(struct world *w)
 {
@@ -54,16 +53,42 @@ void ring0_switch(struct world *w, enum btmon_op op, uint32_t code, uint64_t arg
     take_event(w);
 }
 
-void ring0_host_event(struct world *w, unsigned vec)
+static void step(const struct world *w, enum trace_event event, uint64_t tsc, unsigned vec, uint32_t b, uint32_t c)
 {
-    struct btmon_cross_abi *c = w->cross;
-    uint32_t op = c->op, code = c->code;
-    uint64_t arg = c->arg;
+    struct trace_ring *t = &w->shared->trace;
 
+    if (t->mask >> event & 1)
+        trace_write_at(t, tsc, event, vec, b, c);
+}
+
+/* The steps of an interrupt, from what the module has noted of them; `before` it came. */
+static void trace_steps(const struct world *w, unsigned vec, const struct btmon_cross_abi *before)
+{
+    const struct btmon_cross_abi *c = w->cross;
+
+    step(w, TRACE_irq_left, c->tsc_left, vec, before->switches, 0);
+    step(w, TRACE_irq_raised, c->tsc_raised, vec, 0, 0);
+    step(w, TRACE_irq_handled, c->tsc_handled, vec, 0, 0);
+    if (c->user_returns != before->user_returns)
+        step(w, TRACE_irq_returned, c->tsc_returned, vec, c->user_returns, 0);
+    step(w, TRACE_irq_entered, c->tsc_entered, vec, c->switches, 0);
+    step(w, TRACE_irq_resumed, __builtin_ia32_rdtsc(), vec, 0, 0);
+}
+
+/* No steps are traced of NMIs and machine checks: they may have interrupted the writer of a record. */
+void ring0_host_event(struct world *w, unsigned vec, unsigned cpl, uint32_t at)
+{
+    struct btmon_cross_abi *c = w->cross, before = *c;
+    bool trace = c->trace && vec >= 32;
+
+    if (unlikely(trace))
+        step(w, TRACE_irq_vmm, __builtin_ia32_rdtsc(), vec, cpl, at);
     ring0_switch(w, BTMON_OP_INTR, 0, vec);
-    c->op = op;
-    c->code = code;
-    c->arg = arg;
+    if (unlikely(trace))
+        trace_steps(w, vec, &before);
+    c->op = before.op;
+    c->code = before.code;
+    c->arg = before.arg;
 }
 
 /* Whoever comes here may have run the guest's kernel by interpretation. */
@@ -80,6 +105,12 @@ void world_usercall(struct vm *vm, enum usercall call, uint32_t arg)
     if (call == USERCALL_RESET)
         vm->cross->reset_req++;
     ring0_switch(vm->world, BTMON_OP_USER, BTMON_USER_CALL, call);
+}
+
+/* The steps of the host's interrupts.  ORDER base/trace.def */
+bool ring0_trace_wanted(const struct world *w)
+{
+    return w->shared->trace.mask & (BIT64(TRACE_irq_resumed + 1) - BIT64(TRACE_irq_vmm));
 }
 
 /* Writes no records. */

@@ -99,7 +99,7 @@ void ring0_monitor_trap(struct trap_frame *f)
 
     if (!vec_is_host((unsigned)f->vec))
         monitor_fault(w, f);
-    ring0_host_event(w, (unsigned)f->vec);
+    ring0_host_event(w, (unsigned)f->vec, 0, (uint32_t)f->rip);
     if (loaded != LOADED_NOTHING) {
         SREG_SET(ds, ds);
         SREG_SET(es, es);

@@ -92,7 +92,6 @@ static void reraise(struct vm *vm)
 static void switch_and_reraise(struct vm *vm)
 {
 	struct crosspage *x = vm->cross;
-	bool trace = x->abi.trace;
 	int cpu = smp_processor_id();
 
 	if (cpu != vm->cpu) {
@@ -101,14 +100,16 @@ static void switch_and_reraise(struct vm *vm)
 	}
 	renew_anchor(&x->abi);
 	x->abi.switches++;
-	if (trace)
+	if (x->abi.trace)
 		x->abi.tsc_entered = rdtsc();
 	world_switch(x);
-	if (trace)
-		x->abi.tsc_left = x->abi.tsc_raised = rdtsc();
+	if (x->abi.trace)
+		x->abi.tsc_left = rdtsc();
 	stress_count(x);
+	if (x->abi.trace)
+		x->abi.tsc_raised = rdtsc();
 	reraise(vm);
-	if (trace)
+	if (x->abi.trace)
 		x->abi.tsc_handled = rdtsc();
 }
 
@@ -124,6 +125,16 @@ static void enter_once(struct vm *vm)
 	preempt_enable();
 }
 
+static int go_back(struct vm *vm, int err)
+{
+	struct btmon_cross_abi *abi = &vm->cross->abi;
+
+	abi->user_returns++;
+	if (abi->trace)
+		abi->tsc_returned = rdtsc();
+	return err;
+}
+
 int vm_run(struct vm *vm, struct btmon_run *arg)
 {
 	struct btmon_cross_abi *abi = &vm->cross->abi;
@@ -132,13 +143,12 @@ int vm_run(struct vm *vm, struct btmon_run *arg)
 		WRITE_ONCE(abi->event, 1);
 	while (!vm->dead) {
 		if (signal_pending(current))
-			return -EINTR;
+			return go_back(vm, -EINTR);
 		enter_once(vm);
 		if (abi->op == BTMON_OP_USER) {
 			arg->code = abi->code;
 			arg->arg = abi->arg;
-			abi->user_returns++;
-			return 0;
+			return go_back(vm, 0);
 		}
 		if (abi->op == BTMON_OP_DEAD) {
 			pr_warn("the monitor gave up: code %u, %#llx\n", abi->code, abi->arg);
