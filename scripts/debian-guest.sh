@@ -155,6 +155,30 @@ build_programs()
     done
 }
 
+# so NAME: the file of libc6's package.
+so()
+{
+    file=$(find "$out/pkg/libc" -name "$1" | sort | head -n 1)
+    [ -n "$file" ] || die "the libc6 package holds no $1"
+    echo "$file"
+}
+
+# Programs linked to the guest's own C library.
+build_dynamic()
+{
+    command -v "$cc" >/dev/null 2>&1 || return 0
+    for src in "$here"/guest/dynamic/*.c; do
+        name=$(basename "$src" .c)
+        "$cc" -m32 -march=i686 -Os -std=gnu11 -Wall -Wextra -fno-builtin -fno-pic -fno-pie -fno-stack-protector \
+            -fcf-protection=none -nostartfiles -nodefaultlibs -no-pie -Wl,-z,lazy -Wl,--build-id=none -Wl,-z,noexecstack \
+            -Wl,-dynamic-linker,/lib/ld-linux.so.2 -s -o "$root/bt/$name" "$src" "$(so libc.so.6)" \
+            "$(so ld-linux.so.2)" 2>"$out/cc.log" || {
+            cat "$out/cc.log" >&2
+            die "cannot build the guest program $name"
+        }
+    done
+}
+
 rm -rf "$root"
 mkdir -p "$root/bin" "$root/sbin" "$root/dev" "$root/proc" "$root/sys" "$root/tmp" "$root/etc" \
          "$root/scripts" "$root/lib"
@@ -170,10 +194,9 @@ for f in "$here"/guest/scripts/*; do
 done
 build_digests >"$root/scripts/digests"
 build_programs
+build_dynamic
 for f in ld-linux.so.2 libc.so.6; do
-    so=$(find "$out/pkg/libc" -name "$f" | sort | head -n 1)
-    [ -n "$so" ] || die "the libc6 package holds no $f"
-    copy "$so" "lib/$f" 755
+    copy "$(so $f)" "lib/$f" 755
 done
 printf 'root::0:0:root:/:/bin/sh\n' >"$root/etc/passwd"
 printf 'root:x:0:\n' >"$root/etc/group"

@@ -3,6 +3,7 @@ dist_noinst_SCRIPTS += %reldir%/debian-guest.sh %reldir%/fetch-ring0.sh %reldir%
     %reldir%/guest/scripts/smoke %reldir%/guest/scripts/soak
 EXTRA_DIST += \
     %reldir%/apt-private.sh \
+    %reldir%/guest/dynamic/libc.c \
     %reldir%/guest/forkpipe.c \
     %reldir%/guest/maps.c \
     %reldir%/guest/nolibc.h \
