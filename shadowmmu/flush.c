@@ -47,6 +47,34 @@ static void code_revalidate(struct vcpu *v, uint32_t first, uint32_t end, bool g
         m->gens.global++;
 }
 
+/* A space that was away has missed INVLPGs of global pages too. */
+static uint32_t spaces_loaded(struct vcpu *v, bool globals_too, uint32_t *kept)
+{
+    struct mmu *m = v->vm->mmu;
+    uint32_t dropped;
+
+    space_switch(v);
+    dropped = live_revalidate_changed(v, m->view[VIEW_KERNEL], globals_too, kept) +
+              live_revalidate_changed(v, m->space, globals_too || m->space->stale, kept);
+    m->space->stale = false;
+    return dropped;
+}
+
+static uint32_t views_loaded(struct vcpu *v, bool globals_too, uint32_t *kept)
+{
+    struct mmu *m = v->vm->mmu;
+    uint32_t dropped = 0;
+
+    for (unsigned i = 0; i < m->nviews; i++) {
+        struct view *view = m->view[i];
+
+        if (view_current(m, view))
+            dropped += live_revalidate(v, view, 0, GLA_PAGES, globals_too || view->stale, kept);
+        view->stale = !view_current(m, view);
+    }
+    return dropped;
+}
+
 void gmem_cr3_loaded(struct vcpu *v)
 {
     struct vm *vm = v->vm;
@@ -57,17 +85,15 @@ void gmem_cr3_loaded(struct vcpu *v)
     vm->stats->cr3_loads++;
     if (!(v->cr0 & CR0_PG))
         return;
-    tlb_flush(m);
+    if (globals_too)
+        tlb_flush(m);
+    else
+        tlb_flush_local(m);
     m->gens.user++;
-    space_switch(v);
-    for (unsigned i = 0; i < m->nviews; i++) {
-        struct view *view = m->view[i];
-
-        /* A space that was away has missed INVLPGs of global pages too. */
-        if (view_current(m, view))
-            dropped += live_revalidate_changed(v, view, globals_too || view->stale, &kept);
-        view->stale = !view_current(m, view);
-    }
+    if (m->space)
+        dropped = spaces_loaded(v, globals_too, &kept);
+    else
+        dropped = views_loaded(v, globals_too, &kept);
     if (live_revalidate_changed(v, m->code, globals_too, NULL))
         m->gens.global++;
     TRACE_EV(vm->trace, cr3, v->cr3, kept, dropped);

@@ -6,9 +6,8 @@
  * the page walk. An entry's tag holds a generation, the page and the access bits, so
  * an entry vouches for exactly the rights that were checked when it was made; a write
  * entry is made by a walk that set D. It is a TLB as SDM vol. 3A 4.10 describes:
- * flushed by a CR3 load and by mode changes (one increment of the generation),
- * a page dropped by INVLPG and by a page fault at it (near large pages: everything).
- * Global pages go as well, which is allowed.
+ * flushed by mode changes (a new generation), but for global pages, which have a generation of their own, by a CR3
+ * load, and a page dropped by INVLPG and by a page fault at it (near large pages: everything).
  *
  * An access that crosses pages translates all of them before a byte moves. Only
  * RAM and ROM get entries; what reads as all ones is found by a walk each time.
@@ -25,15 +24,35 @@ struct place {
     gpa_t gpa;
 };
 
+/* A number that no entry has yet. */
+static uint32_t tlb_number(struct mmu *m)
+{
+    if (unlikely(!++m->tlb_last)) {
+        memset(m->tlb, 0, sizeof m->tlb);
+        m->tlb_last = 1;
+    }
+    return m->tlb_last;
+}
+
 void tlb_flush(struct mmu *m)
 {
     m->vcpu->gmem_gen++;
     m->tlb_large_first = UINT32_MAX;
     m->tlb_large_last = 0;
-    if (++m->tlb_gen)
-        return;
-    memset(m->tlb, 0, sizeof m->tlb);
-    m->tlb_gen = 1;
+    m->tlb_gen = tlb_number(m);
+    m->tlb_global_gen = tlb_number(m);
+    if (unlikely(m->tlb_global_gen < m->tlb_gen)) /* the numbers have gone round in between */
+        m->tlb_gen = tlb_number(m);
+}
+
+void tlb_flush_local(struct mmu *m)
+{
+    uint32_t before = m->tlb_last;
+
+    m->vcpu->gmem_gen++;
+    m->tlb_gen = tlb_number(m);
+    if (unlikely(m->tlb_gen < before))
+        m->tlb_global_gen = tlb_number(m);
 }
 
 /* User and supervisor entries of a page lie apart, so that copies between them don't thrash. */
@@ -45,9 +64,14 @@ static inline struct tlb_entry *tlb_entry(struct mmu *m, gla_t gla, unsigned acc
     return &m->tlb[kind][index % TLB_ENTRIES];
 }
 
-static inline uint64_t tlb_tag(const struct mmu *m, gla_t gla, unsigned access)
+static inline uint64_t tlb_tag(uint32_t gen, gla_t gla, unsigned access)
 {
-    return (uint64_t)m->tlb_gen << 32 | gla_page(gla) | (access & ACCESS_BITS);
+    return (uint64_t)gen << 32 | gla_page(gla) | (access & ACCESS_BITS);
+}
+
+static inline bool tlb_hit(const struct mmu *m, const struct tlb_entry *e, gla_t gla, unsigned access)
+{
+    return e->tag == tlb_tag(m->tlb_gen, gla, access) || e->tag == tlb_tag(m->tlb_global_gen, gla, access);
 }
 
 void tlb_drop(struct mmu *m, gla_t gla)
@@ -81,11 +105,10 @@ static bool page_translate(struct vcpu *v, gla_t gla, unsigned access, struct pl
     struct vm *vm = v->vm;
     struct mmu *m = vm->mmu;
     struct tlb_entry *e = tlb_entry(m, gla, access);
-    uint64_t tag = tlb_tag(m, gla, access);
     enum phys_kind kind;
     struct walk w;
 
-    if (e->tag == tag) {
+    if (tlb_hit(m, e, gla, access)) {
         place->hva = e->hva;
         place->gpa = (gpa_t)(e->hva - vm->ram);
         return true;
@@ -102,7 +125,8 @@ static bool page_translate(struct vcpu *v, gla_t gla, unsigned access, struct pl
     if (kind == PHYS_MMIO || (kind == PHYS_ROM && (access & GMEM_WRITE)))
         return true;
     place->hva = phys_hva(vm, place->gpa);
-    *e = (struct tlb_entry){.tag = tlb_tag(m, gla, access), .hva = place->hva};
+    *e = (struct tlb_entry){
+        .tag = tlb_tag(w.global && (v->cr4 & CR4_PGE) ? m->tlb_global_gen : m->tlb_gen, gla, access), .hva = place->hva};
     if (w.span != PAGE_SIZE)
         tlb_note_large(m, gla, w.span);
     return true;
@@ -212,7 +236,7 @@ bool gmem_read(struct vcpu *v, gla_t gla, void *buf, unsigned len, unsigned acce
     struct mmu *m = v->vm->mmu;
     const struct tlb_entry *e = tlb_entry(m, gla, access);
 
-    if (unlikely(page_offset(gla) + len > PAGE_SIZE || e->tag != tlb_tag(m, gla, access)))
+    if (unlikely(page_offset(gla) + len > PAGE_SIZE || !tlb_hit(m, e, gla, access)))
         return read_slow(v, gla, buf, len, access, f);
     copy(buf, e->hva + page_offset(gla), len);
     return true;
@@ -226,7 +250,7 @@ bool gmem_write(struct vcpu *v, gla_t gla, const void *buf, unsigned len, unsign
 
     access |= GMEM_WRITE;
     e = tlb_entry(m, gla, access);
-    if (unlikely(page_offset(gla) + len > PAGE_SIZE || e->tag != tlb_tag(m, gla, access)))
+    if (unlikely(page_offset(gla) + len > PAGE_SIZE || !tlb_hit(m, e, gla, access)))
         return write_slow(v, gla, buf, len, access, f);
     hva = e->hva + page_offset(gla);
     if (unlikely(v->vm->undo != NULL))
@@ -248,7 +272,7 @@ void *gmem_seen(struct vcpu *v, gla_t gla, unsigned len, unsigned access)
     const struct vm *vm = v->vm;
     const struct tlb_entry *e = tlb_entry(vm->mmu, gla, access);
 
-    if (unlikely(page_offset(gla) + len > PAGE_SIZE || e->tag != tlb_tag(vm->mmu, gla, access)))
+    if (unlikely(page_offset(gla) + len > PAGE_SIZE || !tlb_hit(vm->mmu, e, gla, access)))
         return NULL;
     if ((access & GMEM_WRITE) && (vm->undo || gpn_seen_written(vm->mmu, gpa_to_gpn((gpa_t)(e->hva - vm->ram)))))
         return NULL;

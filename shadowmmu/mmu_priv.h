@@ -27,6 +27,7 @@
 #define SLOTS 2048u
 #define SLOT_WORDS (SLOTS / 64)
 #define GLA_PAGES (SLOTS * SLOT_PAGES)
+_Static_assert(SLOT_WORDS == 32, "a summary of such a map is one word");
 #define VIEWS_MAX 16u
 #define LEAVES_MAX 2048u
 
@@ -68,6 +69,7 @@ struct view {
     struct slot slot[SLOTS];
     /* A bit per slot: has anything; something not global; something supervisor; is one large word. */
     uint64_t used[SLOT_WORDS], local[SLOT_WORDS], sup[SLOT_WORDS], large[SLOT_WORDS];
+    uint32_t used_words, local_words; /* a bit per word of these: it is not 0 */
     enum view_kind kind;
     uint8_t id;        /* the world's number of it */
     bool stale;        /* user views and spaces: CR3 was loaded since it was last right */
@@ -112,7 +114,7 @@ struct tlb_entry {
 struct mmu {
     struct vcpu *vcpu;
     struct mmu_gens gens;
-    uint32_t tlb_gen; /* never 0 */
+    uint32_t tlb_gen, tlb_global_gen, tlb_last; /* never 0; of entries that are not global, and that are; the highest given */
     gla_t tlb_large_first, tlb_large_last; /* since the last flush, entries from large pages lie in between */
     struct tlb_entry tlb[TLB_KINDS][TLB_ENTRIES];
     gpn_t ram_pages;
@@ -273,6 +275,7 @@ static inline void map_put(uint64_t *map, uint32_t n, bool on)
 
 /* --- gmem.c --- */
 void tlb_flush(struct mmu *m);
+void tlb_flush_local(struct mmu *m); /* all but global pages */
 void tlb_drop(struct mmu *m, gla_t gla);
 
 /* --- flush.c --- */

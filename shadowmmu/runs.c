@@ -112,6 +112,13 @@ uint32_t live_word(const struct view *view, uint32_t page)
     return slot->large ? slot->large + page % SLOT_PAGES * WORD_NEXT : 0;
 }
 
+static void word_update(uint32_t *words, const uint64_t *map, uint32_t s)
+{
+    uint32_t bit = BIT(s / 64);
+
+    *words = map[s / 64] ? *words | bit : *words & ~bit;
+}
+
 static void slot_update_bits(struct view *view, uint32_t s)
 {
     const struct slot *slot = &view->slot[s];
@@ -123,6 +130,8 @@ static void slot_update_bits(struct view *view, uint32_t s)
     map_put(view->local, s, leaf ? leaf->nlocal : large && !(large & WORD_G));
     map_put(view->sup, s, sup);
     map_put(view->large, s, large);
+    word_update(&view->used_words, view->used, s);
+    word_update(&view->local_words, view->local, s);
 }
 
 /* A supervisor word came or went: does mmu_user_limit() have to look again? */
@@ -257,7 +266,6 @@ struct sweep {
     const uint64_t *select; /* slots to look into */
     uint32_t first, end;    /* pages; a slot that is one word is taken or left as a whole */
     bool globals_too;
-    bool changed_only;      /* leave slots alone whose tables have not changed since they were compared */
     struct cursor cursor;
     bool cursor_valid;
     struct span span;
@@ -307,34 +315,6 @@ INLINE void sweep_leaf(struct sweep *w, uint32_t s, bool (*keep)(struct sweep *,
     }
 }
 
-/* Does a slot agree with the guest's tables because they are what they were when it last did? If not, it is about to
- * be compared, and *gen is what to remember it by. */
-static bool slot_unchanged(struct sweep *w, uint32_t s, uint32_t *gen)
-{
-    const struct slot *slot = &w->view->slot[s];
-
-    *gen = 0;
-    cursor_load(w->v, s, &w->cursor);
-    w->cursor_valid = true;
-    if (!w->cursor.mapped)
-        return false;
-    if (!w->cursor.large)
-        *gen = table_generation(w->vm, w->cursor.table_gpn);
-    return slot->pde == w->cursor.pde && slot->gen == *gen && (*gen || w->cursor.large);
-}
-
-/* All words of a slot have been compared, those that are global too. */
-static void slot_agrees(struct sweep *w, uint32_t s, uint32_t gen)
-{
-    struct slot *slot = &w->view->slot[s];
-
-    if (!w->cursor.mapped || !(slot->leaf || slot->large) ||
-        (!w->globals_too && slot->leaf && slot->leaf->nlocal != slot->leaf->nlive))
-        return;
-    slot->pde = w->cursor.pde;
-    slot->gen = gen;
-}
-
 INLINE void sweep_run(struct sweep *w, bool (*keep)(struct sweep *, uint32_t, uint32_t))
 {
     uint32_t from = w->first / SLOT_PAGES, to = (w->end + SLOT_PAGES - 1) / SLOT_PAGES;
@@ -349,18 +329,12 @@ INLINE void sweep_run(struct sweep *w, bool (*keep)(struct sweep *, uint32_t, ui
                 continue;
             if (s >= to)
                 break;
-            uint32_t gen = 0;
-
-            if (!map_bit(w->select, s) || (w->changed_only && slot_unchanged(w, s, &gen))) {
+            if (!map_bit(w->select, s))
                 span_flush(w->vm, w->view, &w->span);
-                continue;
-            }
-            if (w->view->slot[s].large)
+            else if (w->view->slot[s].large)
                 sweep_large(w, s, keep);
             else
                 sweep_leaf(w, s, keep);
-            if (w->changed_only)
-                slot_agrees(w, s, gen);
         }
     }
     span_flush(w->vm, w->view, &w->span);
@@ -468,12 +442,61 @@ uint32_t live_revalidate(struct vcpu *v, struct view *view, uint32_t first, uint
     return w.dropped;
 }
 
+/* Does a slot agree with the guest's tables because they are what they were when it last did? If not, it is about to
+ * be compared, and *gen is what to remember it by. */
+static bool slot_unchanged(struct sweep *w, uint32_t s, uint32_t *gen)
+{
+    const struct slot *slot = &w->view->slot[s];
+
+    *gen = 0;
+    cursor_load(w->v, s, &w->cursor);
+    w->cursor_valid = true;
+    if (!w->cursor.mapped)
+        return false;
+    if (!w->cursor.large)
+        *gen = table_generation(w->vm, w->cursor.table_gpn);
+    return slot->pde == w->cursor.pde && slot->gen == *gen && (*gen || w->cursor.large);
+}
+
+/* All words of a slot have been compared, those that are global too. */
+static void slot_agrees(struct sweep *w, uint32_t s, uint32_t gen)
+{
+    struct slot *slot = &w->view->slot[s];
+
+    if (!w->cursor.mapped || !(slot->leaf || slot->large) ||
+        (!w->globals_too && slot->leaf && slot->leaf->nlocal != slot->leaf->nlive))
+        return;
+    slot->pde = w->cursor.pde;
+    slot->gen = gen;
+}
+
+static void revalidate_slot(struct sweep *w, uint32_t s)
+{
+    uint32_t gen;
+
+    if (slot_unchanged(w, s, &gen))
+        return;
+    if (w->view->slot[s].large)
+        sweep_large(w, s, keep_matching);
+    else
+        sweep_leaf(w, s, keep_matching);
+    span_flush(w->vm, w->view, &w->span);
+    slot_agrees(w, s, gen);
+}
+
 uint32_t live_revalidate_changed(struct vcpu *v, struct view *view, bool globals_too, uint32_t *kept)
 {
     struct sweep w = {.vm = v->vm, .v = v, .view = view, .select = globals_too ? view->used : view->local,
-                      .end = GLA_PAGES, .globals_too = globals_too, .changed_only = v->vm->mmu->watched};
+                      .end = GLA_PAGES, .globals_too = globals_too};
 
-    sweep_run(&w, keep_matching);
+    if (!v->vm->mmu->watched)
+        return live_revalidate(v, view, 0, GLA_PAGES, globals_too, kept);
+    for (uint32_t words = globals_too ? view->used_words : view->local_words; words; words &= words - 1) {
+        uint32_t k = (uint32_t)__builtin_ctz(words);
+
+        for (uint64_t slots = w.select[k]; slots; slots &= slots - 1)
+            revalidate_slot(&w, k * 64 + (uint32_t)__builtin_ctzll(slots));
+    }
     if (kept)
         *kept += w.kept;
     return w.dropped;

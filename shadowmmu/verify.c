@@ -87,9 +87,20 @@ static const char *large_verify(const struct vm *vm, const struct view *view, ui
     return NULL;
 }
 
+static bool summary_wrong(uint32_t words, const uint64_t *map)
+{
+    for (uint32_t k = 0; k < SLOT_WORDS; k++)
+        if ((words >> k & 1) != !!map[k])
+            return true;
+    return false;
+}
+
 static const char *view_verify(const struct vm *vm, const struct view *view)
 {
     uint32_t leaves = 0;
+
+    if (summary_wrong(view->used_words, view->used) || summary_wrong(view->local_words, view->local))
+        return "summaries of slots";
 
     for (uint32_t s = 0; s < SLOTS; s++) {
         const struct slot *slot = &view->slot[s];

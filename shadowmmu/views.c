@@ -100,6 +100,7 @@ void space_switch(struct vcpu *v)
     space->used_at = ++m->clock;
     if (space == m->space)
         return;
+    m->space->stale = true;
     m->space = space;
     m->user_limit_known = false;
     world_load_view(v->vm, space->id);
