@@ -35,6 +35,7 @@ static const struct row rows[] = {
 struct feature {
     const char *word;
     bool has_value;
+    const char *words; /* that the value is one of; NULL: it is a number */
     uint64_t min, max;
     const char *help;
     size_t offset, width;
@@ -42,11 +43,13 @@ struct feature {
 
 static const struct feature features[] = {
 #define FEATURE_FIELD(field) offsetof(struct bt_options, field), sizeof(((struct bt_options *)0)->field)
-#define FEATURE(word, field, help) {#word, false, 0, 1, help, FEATURE_FIELD(field)},
-#define FEATURE_VALUE(word, field, min, max, help) {#word, true, min, max, help, FEATURE_FIELD(field)},
+#define FEATURE(word, field, help) {#word, false, NULL, 0, 1, help, FEATURE_FIELD(field)},
+#define FEATURE_VALUE(word, field, min, max, help) {#word, true, NULL, min, max, help, FEATURE_FIELD(field)},
+#define FEATURE_CHOICE(word, field, words, help) {#word, true, words, 0, 0, help, FEATURE_FIELD(field)},
 #include "host/features.def"
 #undef FEATURE
 #undef FEATURE_VALUE
+#undef FEATURE_CHOICE
 };
 
 static const struct {
@@ -269,6 +272,20 @@ static bool parse_option(struct options *o, int argc, char **argv, int *i)
     return set_value(o, r, value);
 }
 
+static bool feature_value(const struct feature *f, const char *value, uint64_t *x)
+{
+    int i = f->words ? choice_index(f->words, value) : 0;
+
+    if (f->words && i < 0)
+        return complain(NULL, "", "-d %s: '%s' is not one of %s", f->word, value, f->words);
+    if (f->words)
+        *x = (uint64_t)i + 1;
+    else if (!options_size(value, x) || *x < f->min || *x > f->max)
+        return complain(NULL, "", "-d %s: '%s' is not a number from %llu to %llu", f->word, value,
+                        (unsigned long long)f->min, (unsigned long long)f->max);
+    return true;
+}
+
 static bool set_feature(struct bt_options *bt, char *word)
 {
     char *value = strchr(word, '=');
@@ -282,9 +299,8 @@ static bool set_feature(struct bt_options *bt, char *word)
             continue;
         if (f->has_value != (value != NULL))
             return complain(NULL, "", "-d %s %s", word, value ? "takes no value" : "needs a value");
-        if (value && (!options_size(value, &x) || x < f->min || x > f->max))
-            return complain(NULL, "", "-d %s: '%s' is not a number from %llu to %llu", word, value,
-                            (unsigned long long)f->min, (unsigned long long)f->max);
+        if (value && !feature_value(f, value, &x))
+            return false;
         if (f->width == 4)
             *(uint32_t *)((char *)bt + f->offset) = (uint32_t)x;
         else
@@ -425,7 +441,7 @@ void options_help(FILE *f)
     }
     fputs("\nFeatures for -d:\n", f);
     for (size_t i = 0; i < ARRAY_SIZE(features); i++)
-        fprintf(f, "  %-12s%s%s\n", features[i].word, features[i].has_value ? "=N  " : "    ",
+        fprintf(f, "  %-12s%s%s\n", features[i].word, features[i].words ? "=WORD " : features[i].has_value ? "=N  " : "    ",
                 features[i].help);
     fputs("\nOn a terminal: Ctrl-A x ends the VM, Ctrl-A s prints counters, Ctrl-A h helps,\n"
           "Ctrl-A Ctrl-A sends Ctrl-A.\n\n"

@@ -38,6 +38,7 @@ struct bt_options {
     uint8_t interp_only;     /* interpreter for everything */
     uint8_t interp_user, interp_kernel; /* only for user or kernel code */
     uint8_t inject_irq;      /* a spurious interrupt at every TU boundary */
+    uint8_t monitor_bug;     /* enum monitor_bug (world/monitorbug.h): break on purpose */
     uint8_t check;           /* lock-step: interpreter against translation */
     uint32_t check_from;     /* of code at this EIP and above */
 };

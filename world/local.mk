@@ -6,6 +6,8 @@ libmonitor_a_SOURCES += \
     %reldir%/inject.c \
     %reldir%/inject.h \
     %reldir%/io.c \
+    %reldir%/monitorbug.c \
+    %reldir%/monitorbug.h \
     %reldir%/run.c \
     %reldir%/run.h \
     %reldir%/truncate.c \

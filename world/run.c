@@ -23,6 +23,7 @@
 #include "world/cross.h"
 #include "world/direct.h"
 #include "world/inject.h"
+#include "world/monitorbug.h"
 #include "world/world.h"
 
 /* ------------------------------------------------------------------ start */
@@ -125,8 +126,12 @@ static void take_host_requests(struct vm *vm)
     }
 }
 
+#define BREAK_AT 10u /* interrupts */
+
 static void take_events(struct vm *vm)
 {
+    if (unlikely(vm->cross->config.bt.monitor_bug) && vm->stats->interrupts >= BREAK_AT)
+        monitor_bug(vm->cross->config.bt.monitor_bug);
     vm->vcpu->attention = 0;
     console_rx(vm);
     board_advance(vm->board, world_now(vm));

@@ -3,6 +3,7 @@
 # The ring-0 world, in a machine that QEMU emulates: Debian's amd64 kernel with the module.  Not part of `make
 # check`, because they take minutes; `make check-ring0` says why it skips what it can't run.
 RING0_TESTS = \
+    %reldir%/broken.tap \
     %reldir%/debian.tap \
     %reldir%/guests.tap \
     %reldir%/kmod-count.tap \
