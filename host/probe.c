@@ -83,7 +83,9 @@ static void try_modify_ldt(void)
     _exit(syscall(SYS_modify_ldt, 0x11, &d, sizeof d) == 0 ? 0 : 1);
 }
 
-static bool works_in_child(void (*try)(void))
+enum trial { TRIAL_NOT_MADE, TRIAL_FAILED, TRIAL_WORKED };
+
+static enum trial trial_in_child(void (*try)(void))
 {
     int status;
     pid_t pid = fork();
@@ -92,10 +94,12 @@ static bool works_in_child(void (*try)(void))
         try();
         _exit(3);
     }
-    while (pid > 0 && waitpid(pid, &status, 0) < 0)
+    if (pid < 0)
+        return TRIAL_NOT_MADE;
+    while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
-            return false;
-    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+            return TRIAL_NOT_MADE;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? TRIAL_WORKED : TRIAL_FAILED;
 }
 
 static bool has_memfd(void)
@@ -116,11 +120,14 @@ static bool has_seccomp_trap(void)
 bool probe_host(const char **why)
 {
     const char *missing = NULL;
+    enum trial compat = trial_in_child(try_compat_mode), ldt = trial_in_child(try_modify_ldt);
 
-    if (!works_in_child(try_compat_mode))
+    if (compat == TRIAL_NOT_MADE || ldt == TRIAL_NOT_MADE)
+        missing = "no process can be started to try this host in (limit RLIMIT_NPROC, pids cgroup)";
+    else if (compat == TRIAL_FAILED)
         missing = "this host lacks 32-bit compatibility mode (kernel option IA32_EMULATION,"
                   " boot parameter ia32_emulation=)";
-    else if (!works_in_child(try_modify_ldt))
+    else if (ldt == TRIAL_FAILED)
         missing = "this host lacks modify_ldt (kernel option MODIFY_LDT_SYSCALL)";
     else if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT))
         missing = "this host lacks the FSGSBASE instructions (a CPU of 2012 or later and Linux 5.9)";

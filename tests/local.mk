@@ -22,6 +22,7 @@ SCRIPT_TESTS = \
     %reldir%/boot.sh \
     %reldir%/dump.sh \
     %reldir%/escape.sh \
+    %reldir%/hosts.sh \
     %reldir%/nmi.sh \
     %reldir%/tty.sh \
     %reldir%/difftest.sh \
@@ -29,4 +30,6 @@ SCRIPT_TESTS = \
 dist_check_SCRIPTS += $(SCRIPT_TESTS)
 if !SANITIZERS
 TESTS += $(SCRIPT_TESTS)
+check_PROGRAMS += %reldir%/without
+%canon_reldir%_without_SOURCES = %reldir%/without.c
 endif
