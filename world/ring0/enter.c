@@ -10,6 +10,9 @@
  * The guest's DS, ES, FS and GS stay loaded while the monitor works: 64-bit code ignores them. So they are loaded
  * only when they have changed, or after a switch to the host. CS and SS come with IRETQ.
  *
+ * IRETQ to a 16-bit stack segment loads SP only and leaves the upper half of the monitor's RSP in ESP. So such code is
+ * entered by way of a trampoline in the window, on a flat stack segment, whose two instructions load SS and jump.
+ *
  * Interrupts of the host that arrive in guest code are passed on right here; the guest goes on unless they
  * brought an event.
  */
@@ -181,6 +184,37 @@ static uint32_t guest_flags(const struct vcpu *v)
     return (v->hflags & EFLAGS_LIVE) | EFLAGS_FIXED | EFLAGS_IF;
 }
 
+/* What the trampoline reads, at the end of the window's data pages. */
+struct trampoline {
+    uint32_t ss, tca;
+};
+#define TRAMPOLINE (WIN_DATA_SIZE - sizeof(struct trampoline))
+
+void ring0_trampoline_init(struct world *w)
+{
+    uint8_t *p = w->win + (WIN_STUBS - WIN_BASE);
+
+    memset(p, 0xcc, WIN_STUBS_SIZE);
+    memcpy(p, "\x65\x8e\x15", 3); /* mov %gs:ss, %ss */
+    put32(p + 3, TRAMPOLINE + offsetof(struct trampoline, ss));
+    memcpy(p + 7, "\x65\xff\x25", 3); /* jmp *%gs:tca */
+    put32(p + 10, TRAMPOLINE + offsetof(struct trampoline, tca));
+}
+
+static void enter_translated(struct world *w, struct vcpu *v, tca_t tca)
+{
+    struct trampoline *t = (struct trampoline *)(w->win + TRAMPOLINE);
+
+    if (likely(vcpu_stack32(v))) {
+        ring0_enter(v, tca, SEL_BT_CS, v->hsel[SEG_SS], guest_flags(v));
+        return;
+    }
+    *t = (struct trampoline){ v->hsel[SEG_SS], tca };
+    ring0_enter(v, WIN_STUBS, SEL_BT_CS, SEL_BT_FLAT, guest_flags(v));
+    if (v->exit.tca - WIN_STUBS < WIN_STUBS_SIZE)
+        v->exit.tca = tca; /* interrupted on the way */
+}
+
 static void note_exit(struct world *w, struct vcpu *v)
 {
     struct exit *e = &v->exit;
@@ -211,7 +245,7 @@ void world_enter(struct vcpu *v, tca_t tca)
             ring0_tlb_flush(w);
         ring0_xcr0_follow(w, v);
         segments_load(w, v);
-        ring0_enter(v, tca, SEL_BT_CS, v->hsel[SEG_SS], guest_flags(v));
+        enter_translated(w, v, tca);
         if (likely(!vec_is_host(v->exit.vec)))
             break;
         tca = v->exit.tca;

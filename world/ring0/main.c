@@ -62,6 +62,7 @@ void ring0_main(struct btmon_cross_abi *c)
     ring0_tables_init(w);
     ring0_fpu_init(w);
     ring0_memory_init(w, &pages);
+    ring0_trampoline_init(w);
     ring0_clock_init(w);
     monitor_main(w->vm);
     for (;;)

@@ -30,6 +30,7 @@
 #define SEL_BT_CS (0xf08u | 1) /* flat, execute-only, CPL 1: reaches the translation cache */
 #define SEL_BT_GS (0xf10u | 1) /* the window's data pages */
 #define SEL_BT(seg) ((uint16_t)(0xf20u + 8u * (seg)) | 1) /* what stands for a guest segment register.  ORDER SEG */
+#define SEL_BT_FLAT (0xf18u | 1) /* a stack segment for the trampoline: enter.c */
 #define SEL_TSS 0xfd0u
 #define SEL_LDT 0xfe0u
 _Static_assert(BTMON_CS == 0xff0u, "above the selectors here");
@@ -220,6 +221,7 @@ void ring0_xcr0_take(struct world *w, uint64_t guest);
 #define SCRATCH_CS 0
 #define SCRATCH_SS 1
 void ring0_enter(struct vcpu *v, uint32_t eip, uint32_t cs, uint32_t ss, uint32_t flags);
+void ring0_trampoline_init(struct world *w);
 void ring0_trap_from_guest(void);
 void ring0_trap_in_monitor(void);
 

@@ -61,10 +61,12 @@ static void put_system(uint8_t *at, uint64_t bits, uint64_t base, uint32_t limit
 static void gdt_init(struct world *w)
 {
     const struct truncated data = { WIN_DATA, WIN_DATA_SIZE - 1, TRUNC_VALID | TRUNC_BIG };
+    const struct truncated flat = { 0, 0xfffff, TRUNC_VALID | TRUNC_BIG | TRUNC_PAGES };
 
     put64(w->gdt + BTMON_CS, DESC_CODE64);
     put64(w->gdt + (SEL_BT_CS & ~7u), DESC_CODE32_X | DESC_DPL(1));
     put64(w->gdt + (SEL_BT_GS & ~7u), ring0_descriptor(&data, 1));
+    put64(w->gdt + (SEL_BT_FLAT & ~7u), ring0_descriptor(&flat, 1));
     put_system(w->gdt + SEL_TSS, DESC_TSS64, (uint64_t)w->tss, sizeof *w->tss - 1);
     put_system(w->gdt + SEL_LDT, DESC_LDT64, (uint64_t)w->ldt, GDT_SIZE - 1);
 }
