@@ -21,8 +21,10 @@
  * input, and a guest that has masked its timer sleeps until something else happens.
  *
  * Counter 0's periods that were missed are made up for (i8254.c).  While IRQ 0
- * is masked they are kept too, for guests mask it in the handler; but if the mask lasts,
- * the guest did without the timer and gets no burst of old ticks.
+ * is masked they are kept too, for guests mask it in the handler, where the host may
+ * take the CPU away as anywhere else; but if the mask lasts, the guest did without the timer
+ * and gets no burst of old ticks. A mask set while the interrupt is in service lasts when the
+ * backlog could hold no more anyway, any other one much sooner.
  */
 #include "devices/hot/board.h"
 
@@ -36,6 +38,7 @@
 #include "devices/hot/ports.h"
 
 #define MASK_FORGETS_NS 250000000ull
+#define HANDLER_FORGETS_NS (I8254_BACKLOG_SECONDS * 1000000000ull)
 
 struct board {
     struct i8259 pic;
@@ -46,6 +49,7 @@ struct board {
     struct ports ports;
     struct board_config config;
     uint64_t masked_since;      /* IRQ 0; UINT64_MAX = not masked */
+    bool masked_in_service;     /* and that by its handler */
     bool nmi;                   /* raised and not yet through port 70h's mask */
     enum board_event event;
     uint32_t event_code;
@@ -133,9 +137,23 @@ uint64_t board_deadline(const struct board *b)
 
 /* --- ports, byte by byte --- */
 
+/* IRQ 0 may have been masked or unmasked. */
+static void irq0_mask_written(struct board *b, uint64_t now, bool in_service)
+{
+    bool masked = i8259_masked(&b->pic, 0), was = b->masked_since != UINT64_MAX;
+
+    if (masked == was)
+        return;
+    if (masked)
+        b->masked_in_service = in_service;
+    else if (now - b->masked_since > (b->masked_in_service ? HANDLER_FORGETS_NS : MASK_FORGETS_NS))
+        i8254_drop_backlog(&b->pit, false);
+    b->masked_since = masked ? now : UINT64_MAX;
+}
+
 static void pic_out(struct board *b, uint64_t now, unsigned chip, unsigned a0, uint8_t value)
 {
-    bool masked;
+    bool in_service = i8259_in_service(&b->pic, 0);
 
     board_advance(b, now);
     i8259_out(&b->pic, chip, a0, value);
@@ -143,13 +161,7 @@ static void pic_out(struct board *b, uint64_t now, unsigned chip, unsigned a0, u
         return;
     if (!a0 && value & BIT(4)) /* ICW1 has wiped out the request */
         i8254_drop_backlog(&b->pit, true);
-    masked = i8259_masked(&b->pic, 0);
-    if (!masked && b->masked_since != UINT64_MAX && now - b->masked_since > MASK_FORGETS_NS)
-        i8254_drop_backlog(&b->pit, false);
-    if (!masked)
-        b->masked_since = UINT64_MAX;
-    else if (b->masked_since == UINT64_MAX)
-        b->masked_since = now;
+    irq0_mask_written(b, now, in_service);
 }
 
 static uint8_t pic_in(struct board *b, uint64_t now, unsigned chip, unsigned a0)

@@ -40,7 +40,6 @@
 #include "base/mem.h"
 
 #define NS_PER_S 1000000000ull
-#define BACKLOG_SECONDS 2u
 #define NEVER INT64_MAX
 
 #define CTL_BCD BIT(0)
@@ -361,7 +360,7 @@ static void irq0_raise(struct i8254 *p)
 static void irq0_periods(struct i8254 *p, uint64_t rises)
 {
     const struct i8254_counter *c = &p->counter[0];
-    uint32_t cap = BACKLOG_SECONDS * I8254_HZ / c->n;
+    uint32_t cap = I8254_BACKLOG_SECONDS * I8254_HZ / c->n;
 
     if (rises == 0)
         return;

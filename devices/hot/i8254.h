@@ -12,6 +12,7 @@
 #include "devices/hot/irq_line.h"
 
 #define I8254_HZ 1193182u
+#define I8254_BACKLOG_SECONDS 2u /* worth of counter 0's periods are made up for at most */
 
 struct i8254_counter {
     uint8_t mode;           /* 0-5 */

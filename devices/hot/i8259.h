@@ -42,6 +42,11 @@ uint8_t i8259_inta(struct i8259 *p);
 bool i8259_spurious(const struct i8259 *p, uint8_t *vector);
 /* No request on this input can reach the CPU until a guest writes a controller port. */
 bool i8259_masked(const struct i8259 *p, unsigned irq);
+/* Has the CPU taken this input's request, and not yet ended it (EOI)? */
+static inline bool i8259_in_service(const struct i8259 *p, unsigned irq)
+{
+    return p->chip[irq >> 3].isr >> (irq & 7) & 1;
+}
 
 static inline bool i8259_intr(const struct i8259 *p) { return p->intr; }
 

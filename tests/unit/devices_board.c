@@ -199,6 +199,68 @@ Test(devices_board, no_tick_is_lost_to_a_busy_host)
     cr_assert_eq(ticks, (now / 1000000000 * HZ + now % 1000000000 * HZ / 1000000000 - 1) / 4772);
 }
 
+/* The same, and the host takes the CPU away anywhere in it. */
+static unsigned take_ticks_on_a_busy_host(uint64_t pause)
+{
+    unsigned n = 0, at = 0;
+
+    board_advance(b, now);
+    while (board_intr(b)) {
+        cr_assert_eq(board_inta(b), 0x30);
+        for (unsigned step = 0; step < 4; step++) {
+            if (at++ % 29 == 0)
+                now += pause;
+            if (step == 0)
+                mask(0);
+            if (step == 1)
+                outb(0x20, 0x60);
+            if (step == 3)
+                unmask(0);
+        }
+        now += 20000;
+        board_advance(b, now);
+        n++;
+    }
+    return n;
+}
+
+Test(devices_board, no_tick_is_lost_in_the_handler)
+{
+    uint64_t ticks = 0;
+
+    pic_setup();
+    pit_setup(47727, 0x34); /* 25 a second */
+    unmask(0);
+    for (unsigned i = 0; i < 40; i++) {
+        now += 100 * MS;
+        ticks += take_ticks_on_a_busy_host(i % 2 ? 251 * MS : 60 * MS);
+        ticks += take_ticks();
+    }
+    cr_assert_gt(now, 8000 * MS);
+    cr_assert_eq(ticks, (now / 1000000000 * HZ + now % 1000000000 * HZ / 1000000000 - 1) / 47727);
+}
+
+/* A handler that leaves its interrupt masked: two seconds later nobody waits for the old ticks. */
+Test(devices_board, a_mask_set_in_the_handler_forgets_too)
+{
+    pic_setup();
+    pit_setup(4772, 0x34);
+    unmask(0);
+    now += 5 * MS;
+    board_advance(b, now);
+    cr_assert_eq(board_inta(b), 0x30);
+    mask(0);
+    outb(0x20, 0x60);
+    now += 2100 * MS;
+    unmask(0);
+    cr_assert_leq(take_ticks(), 1);
+    /* And the next mask, not in the handler, does so as soon as any. */
+    mask(0);
+    now += 260 * MS;
+    unmask(0);
+    cr_assert_leq(take_ticks(), 1);
+}
+
 Test(devices_board, a_long_mask_forgets)
 {
     pic_setup();
@@ -358,7 +420,7 @@ Test(devices_board, refresh_bit_toggles)
 }
 
 /* The NMI line is an edge: what comes while port 70h masks it waits. */
-Test(devices_board, nmi_and_its_mask, .init = setup, .fini = teardown)
+Test(devices_board, nmi_and_its_mask)
 {
     cr_expect(!board_take_nmi(b));
     board_raise_nmi(b);
