@@ -302,27 +302,44 @@ Test(shadowmmu_gmem, seen_is_forgotten)
     forgets(gmem_cr3_loaded(v));
     cr_assert_null(gmem_seen(v, 0x2000, 4, GMEM_READ));
     forgets((v->cr4 = cr4 | CR4_PSE, gmem_mode_changed(v, v->cr0, cr4, 0)));
-    /* Global pages are no exception: a CR3 load may forget them. */
-    v->cr4 = cr4 | CR4_PGE;
-    gmem_mode_changed(v, v->cr0, cr4, 0);
+    /* A global page outlives a CR3 load where CR4.PGE says so, and nothing else. */
     set_pte(0x1000, 0x801000 | RW | PTE_G);
     forgets(gmem_cr3_loaded(v));
+    v->cr4 = cr4 | CR4_PGE;
+    gmem_mode_changed(v, v->cr0, cr4, 0);
+    cr_assert(gmem_read(v, 0x1000, &x, 4, GMEM_READ, &f) && gmem_read(v, 0x2000, &x, 4, GMEM_READ, &f));
+    gmem_cr3_loaded(v);
+    cr_assert_eq((uint8_t *)gmem_seen(v, 0x1000, 4, GMEM_READ), vm->ram + 0x801000);
+    cr_assert_null(gmem_seen(v, 0x2000, 4, GMEM_READ));
+    forgets(gmem_invlpg(v, 0x1000));
+    forgets((v->cr4 = cr4, gmem_mode_changed(v, v->cr0, cr4 | CR4_PGE, 0)));
     /* A page fault drops its page, by whatever access. */
     set_pte(0x1000, 0x801000 | (RW & ~PTE_U));
     gmem_invlpg(v, 0x1000);
     forgets(cr_assert(!gmem_read(v, 0x1004, &x, 4, GMEM_USER, &f)));
 }
 
-/* What an entry's own generation wraps to must not bring an old one back. */
+/* Numbers of generations that come round again must not bring old entries back. */
 Test(shadowmmu_gmem, seen_survives_no_generation)
 {
+    struct mmu *m = vm->mmu;
     uint32_t x;
 
     set_pte(0x1000, 0x801000 | RW);
-    vm->mmu->tlb_gen = 1;
-    cr_assert(gmem_read(v, 0x1000, &x, 4, GMEM_READ, &f));
-    vm->mmu->tlb_gen = UINT32_MAX;
-    gmem_cr3_loaded(v);
-    cr_assert_eq(vm->mmu->tlb_gen, 1);
-    cr_assert_null(gmem_seen(v, 0x1000, 4, GMEM_READ));
+    for (unsigned i = 0; i < 6; i++) {
+        v->cr4 = i & 1 ? CR4_PGE : 0; /* a local flush, or one of everything */
+        m->tlb_gen = 1;
+        m->tlb_global_gen = 2;
+        cr_assert(gmem_read(v, 0x1000, &x, 4, GMEM_READ, &f));
+        m->tlb_gen = 3;
+        cr_assert(gmem_read(v, 0x1000, &x, 4, GMEM_READ | GMEM_USER, &f));
+        m->tlb_last = UINT32_MAX - i / 2;
+        for (unsigned j = 0; j < 5; j++) {
+            gmem_cr3_loaded(v);
+            cr_assert_null(gmem_seen(v, 0x1000, 4, GMEM_READ), "%u, flush %u", i, j);
+            cr_assert_null(gmem_seen(v, 0x1000, 4, GMEM_READ | GMEM_USER), "%u, flush %u", i, j);
+            cr_assert(m->tlb_gen && m->tlb_global_gen && m->tlb_gen != m->tlb_global_gen);
+        }
+        cr_assert_lt(m->tlb_last, 20, "they have come round");
+    }
 }
