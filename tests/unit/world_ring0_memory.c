@@ -287,6 +287,23 @@ Test(world_ring0_memory, filling_forgets_nothing)
     cr_assert(w.nstale > STALE_MAX);
 }
 
+/* A D bit that was taken is set anew by the next write only if the TLB has forgotten the entry. */
+Test(world_ring0_memory, dirty_is_taken_once)
+{
+    setup();
+    cr_assert(world_map(&vm, 1, 0x08000000, 0x100000, 2, MAP_W | MAP_U));
+    run_guest();
+    cr_assert(!w.flush);
+    cr_assert(world_take_dirty(&vm, 1, 0x08001000)); /* as mapped */
+    cr_assert(w.flush && w.nstale == 1 && w.stale[0] == 0x08001000);
+    cr_assert(!(translate(0x08001) & PTE_D) && (translate(0x08000) & PTE_D));
+    run_guest();
+    cr_assert(!world_take_dirty(&vm, 1, 0x08001000) && !w.flush);
+    cr_assert(!world_take_dirty(&vm, 1, 0x08002000), "nothing is mapped");
+    cr_assert(world_protect(&vm, 1, 0x08001000, 1, MAP_W));
+    cr_assert(world_take_dirty(&vm, 1, 0x08001000));
+}
+
 Test(world_ring0_memory, the_window_is_in_every_view)
 {
     setup();

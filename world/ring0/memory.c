@@ -220,8 +220,7 @@ bool world_take_dirty(struct vm *vm, unsigned view, gla_t gla)
 
     if (!pte || !(*pte & PTE_D))
         return false;
-    *pte &= ~(uint64_t)PTE_D;
-    w->flush = true; /* or the TLB would not set it again */
+    pte_put(w, view, page, pte, *pte & ~(uint64_t)PTE_D); /* what the TLB knows would not set it again */
     return true;
 }
 
