@@ -69,9 +69,15 @@ static void test_errors(void)
     reset(p);
     check_trap("no-directory-entry", rt_try(read, (void *)0x50000000), PF, 0);
     check("no-directory-cr2", rt_last_cr2, 0x50000000);
-    check_trap("high-address", rt_try(read, (void *)0xfffff000), PF, 0);
-    check("high-cr2", rt_last_cr2, 0xfffff000);
-    check_trap("window-address", rt_try(read, (void *)0xffc00000), PF, 0);
+    if (rt_over_tcg && !rt_on_qemu) {
+        skip("high-address", "(a monitor that keeps its window by segment limits, which TCG does not check)");
+        skip("high-cr2", "(likewise)");
+        skip("window-address", "(likewise)");
+    } else {
+        check_trap("high-address", rt_try(read, (void *)0xfffff000), PF, 0);
+        check("high-cr2", rt_last_cr2, 0xfffff000);
+        check_trap("window-address", rt_try(read, (void *)0xffc00000), PF, 0);
+    }
     check_trap("user-window-address", rt_try_user(write, (void *)0xffd00004), PF, 6);
     check("user-window-cr2", rt_last_cr2, 0xffd00004);
 }
