@@ -33,6 +33,16 @@ static const struct { const char *name; void (*code)(void *); } ways[] = {
     { "mprotect", e_mprotect }, { "kill", e_kill }, { "spin", e_spin }, { "keys", e_keys },
 };
 
+/* A tick may come before the first instruction. */
+static int try_way(void (*code)(void *))
+{
+    int vector;
+
+    while ((vector = rt_try_user_flags(code, 0, IF | 2)) == IRQ_BASE && rt_last.eip == (uint32_t)code)
+        pic_eoi();
+    return vector;
+}
+
 void test_main(void)
 {
     int vector = NO_TRAP;
@@ -44,7 +54,7 @@ void test_main(void)
     rt_try_user_flags(e_touch, 0, 2);
     for (unsigned i = 0; i < sizeof ways / sizeof ways[0]; i++)
         if (rt_argument(ways[i].name))
-            vector = rt_try_user_flags(ways[i].code, 0, IF | 2);
+            vector = try_way(ways[i].code);
     put("went on, trap ");
     put_hex((uint32_t)vector);
     put(" error ");
