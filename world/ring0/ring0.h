@@ -94,6 +94,8 @@ struct ring0_clock {
     uint64_t mult;     /* ns per cycle, 32.32 fixed point */
     uint64_t last;     /* never go below */
     bool alarm_changed; /* the module has not seen cross->alarm yet */
+    bool guessed;       /* cross->alarm is a guess */
+    uint64_t slept_until; /* guest time */
 };
 
 /* What a guest segment register has been turned into: segments.c. */
@@ -246,6 +248,8 @@ void ring0_memory_init(struct world *w, const struct ring0_pages *pages);
 void ring0_tlb_flush(struct world *w);
 
 /* clock.c */
+/* Something has come: the alarm is no more if that was it. */
+void ring0_alarm_passed(struct world *w);
 void ring0_clock_init(struct world *w);
 /* Before the guest runs: let the module know the alarm. */
 static inline void ring0_alarm_arm(struct world *w)

@@ -16,7 +16,7 @@ static void take_event(struct world *w)
     if (!w->cross->event)
         return;
     w->cross->event = 0;
-    w->cross->alarm = UINT64_MAX;
+    ring0_alarm_passed(w);
     w->vcpu->attention = 1;
 }
 
