@@ -23,7 +23,6 @@
 #define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
                      CR0_PG)
 #define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP)
-#define DR6_FIXED 0xffff0ff0u
 #define DR6_WRITABLE 0x0000e00fu
 #define DR7_FIXED 0x00000400u
 #define DR7_WRITABLE 0xffff23ffu

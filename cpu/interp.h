@@ -28,4 +28,7 @@ enum interp_result interp_step(struct vcpu *v, struct fault *f);
  * the vCPU is at the first instruction of the guest's handler. */
 enum interp_result interp_run_one(struct vcpu *v);
 
+/* The real CPU has single-stepped an instruction with TF set: deliver what the guest sees of that. */
+void interp_stepped(struct vcpu *v);
+
 #endif

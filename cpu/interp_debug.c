@@ -15,7 +15,6 @@
 #include "cpu/exception.h"
 #include "cpu/interp_priv.h"
 
-#define DR6_BS BIT(14)
 #define DR6_B 15u
 #define DR7_GD BIT(13)
 
@@ -84,6 +83,11 @@ static enum interp_result debug_trap(struct vcpu *v, uint32_t dr6)
     v->halted = false;
     vcpu_deliver_trap(v, VEC_DB);
     return v->vm->stop ? INTERP_STOP : INTERP_OK;
+}
+
+void interp_stepped(struct vcpu *v)
+{
+    debug_trap(v, DR6_BS);
 }
 
 enum interp_result interp_run_one(struct vcpu *v)

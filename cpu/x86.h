@@ -60,6 +60,9 @@
 #define EFER_SCE BIT(0)
 #define EFER_NXE BIT(11)
 
+#define DR6_FIXED 0xffff0ff0u
+#define DR6_BS BIT(14) /* single step */
+
 enum x86_vector {
     VEC_DE = 0, VEC_DB = 1, VEC_NMI = 2, VEC_BP = 3, VEC_OF = 4, VEC_BR = 5, VEC_UD = 6,
     VEC_NM = 7, VEC_DF = 8, VEC_TS = 10, VEC_NP = 11, VEC_SS = 12, VEC_GP = 13, VEC_PF = 14,

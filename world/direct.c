@@ -260,6 +260,12 @@ static void take_fault(struct vcpu *v, unsigned view, uint64_t cycles)
     case VEC_XM:
         vcpu_deliver_fault(v, &f);
         break;
+    case VEC_DB: /* by TF, which user code has set; or ICEBP */
+        if (v->exit.err & DR6_BS)
+            interp_stepped(v);
+        else
+            interpret(v);
+        break;
     default: /* privileged, a segment load, INTO, #UD by a hidden feature, a limit: the interpreter knows */
         interpret(v);
         break;

@@ -28,6 +28,7 @@ test_guest_sources = \
     %reldir%/ring3.c \
     %reldir%/segment.c \
     %reldir%/shadow.c \
+    %reldir%/siege.c \
     %reldir%/smc.c \
     %reldir%/string.c \
     %reldir%/syscalls.c \
@@ -54,6 +55,7 @@ test_guests = \
     %reldir%/ring3.elf \
     %reldir%/segment.elf \
     %reldir%/shadow.elf \
+    %reldir%/siege.elf \
     %reldir%/smc.elf \
     %reldir%/string.elf \
     %reldir%/syscalls.elf \

@@ -429,6 +429,8 @@ static void frame_take(struct vcpu *v, struct uview *u)
         return;
     }
     v->exit = (struct exit){ EXIT_FAULT, 0, v->eip, (uint32_t)mc.trapno, (uint32_t)mc.err, (uint32_t)mc.cr2 };
+    if (mc.trapno == VEC_DB && v->eflags & EFLAGS_TF)
+        v->exit.err = DR6_BS; /* the host's kernel keeps DR6 to itself */
     if (mc.cs != ULDT_CS || mc.ip >> 32)
         escaped(v, u->x->sig == SIG_SYS && mc.cs == HOST_CS32 ? "SYSENTER or SYSCALL" : "code segment");
     else if (u->x->ack != u->ack)

@@ -124,6 +124,16 @@ static void take_trap(struct vcpu *v, uint8_t opcode)
         softint(v, (uint8_t)v->exit.vec);
 }
 
+/* Why a #DB came.  The CPU only ever sets bits (SDM vol. 3B 17.2.3), and the next #DB may be the host's. */
+static uint32_t debug_status_take(void)
+{
+    uint64_t dr6;
+
+    __asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
+    __asm__ volatile("mov %0, %%dr6" : : "r"((uint64_t)DR6_FIXED));
+    return (uint32_t)dr6;
+}
+
 static void note_exit(struct vcpu *v)
 {
     v->exit.kind = EXIT_FAULT;
@@ -138,7 +148,9 @@ static void note_exit(struct vcpu *v)
         take_trap(v, OP_INTO);
         break;
     case VEC_DB:
-        take_trap(v, OP_ICEBP);
+        v->exit.err = debug_status_take();
+        if (!(v->exit.err & DR6_BS))
+            take_trap(v, OP_ICEBP);
         break;
     case VEC_GP:
         if (v->exit.err & 2) /* the error code names the IDT */
