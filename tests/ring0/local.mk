@@ -32,6 +32,7 @@ endif
 
 check-ring0: btvmm $(ring0_modules) $(ring0_test_files)
 	RING0_PACKAGES="$${RING0_PACKAGES:-$(RING0_PACKAGES)}" \
+	RING0_GUESTS="$${RING0_GUESTS:-$(ring0_guests)}" \
 	BTMON='$(filter %/btmon.ko,$(ring0_modules:%=$(abs_builddir)/%))' \
 	BTMON_SELFTEST='$(filter %_selftest.ko,$(ring0_modules:%=$(abs_builddir)/%))' \
 	    $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(RING0_TESTS)'
