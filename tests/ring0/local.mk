@@ -11,15 +11,21 @@ RING0_TESTS = \
     %reldir%/kmod-nmi.tap \
     %reldir%/kmod-requests.tap \
     %reldir%/kmod-stress.tap \
+    %reldir%/scribble.tap \
     %reldir%/trace.tap
 dist_check_SCRIPTS += $(RING0_TESTS)
 EXTRA_DIST += \
     %reldir%/inside/debian.sh \
     %reldir%/inside/guests.sh \
     %reldir%/inside/kmod.sh \
+    %reldir%/inside/scribble.sh \
     %reldir%/inside/trace.sh \
     %reldir%/kmod-lib.sh \
     %reldir%/lib.sh
+
+# A hostile caller.
+check_PROGRAMS += %reldir%/scribble
+%canon_reldir%_scribble_SOURCES = %reldir%/scribble.c
 
 ring0_modules =
 if RING0
@@ -30,7 +36,7 @@ if GUESTS
 ring0_test_files += guest.img $(test_guests) bench/nano/nano.elf
 endif
 
-check-ring0: btvmm $(ring0_modules) $(ring0_test_files)
+check-ring0: btvmm %reldir%/scribble $(ring0_modules) $(ring0_test_files)
 	RING0_PACKAGES="$${RING0_PACKAGES:-$(RING0_PACKAGES)}" \
 	RING0_GUESTS="$${RING0_GUESTS:-$(ring0_guests)}" \
 	BTMON='$(filter %/btmon.ko,$(ring0_modules:%=$(abs_builddir)/%))' \
