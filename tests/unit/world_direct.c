@@ -31,6 +31,7 @@ void bt_run(struct vcpu *v) { (void)v; }
 bool bt_interrupted(const struct vcpu *v) { return (void)v, false; }
 void bt_return_at_user(struct vm *m, uint64_t spaces) { (void)m, (void)spaces; }
 enum interp_result interp_run_one(struct vcpu *v) { return (void)v, INTERP_OK; }
+void interp_stepped(struct vcpu *v) { (void)v; }
 uint64_t io_rdtsc(void) { return 1; }
 enum fill_result mmu_fill(struct vcpu *v, unsigned view, gla_t gla, unsigned access, struct fault *f)
 {
