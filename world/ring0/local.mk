@@ -20,6 +20,7 @@ ring0_monitor_sources = \
     %reldir%/fence.c \
     %reldir%/fpu.c \
     %reldir%/main.c \
+    %reldir%/measure.c \
     %reldir%/memory.c \
     %reldir%/ring0.h \
     %reldir%/segments.c \

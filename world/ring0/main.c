@@ -64,6 +64,7 @@ void ring0_main(struct btmon_cross_abi *c)
     ring0_memory_init(w, &pages);
     ring0_trampoline_init(w);
     ring0_clock_init(w);
+    ring0_measure(w);
     monitor_main(w->vm);
     for (;;)
         ring0_switch(w, BTMON_OP_USER, BTMON_USER_END, 0);

@@ -247,6 +247,9 @@ void ring0_memory_init(struct world *w, const struct ring0_pages *pages);
 /* Make the TLB agree with the tables. */
 void ring0_tlb_flush(struct world *w);
 
+/* measure.c: for the counters, once the rest is ready. */
+void ring0_measure(struct world *w);
+
 /* clock.c */
 /* Something has come: the alarm is no more if that was it. */
 void ring0_alarm_passed(struct world *w);

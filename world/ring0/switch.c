@@ -47,6 +47,7 @@ void ring0_switch(struct world *w, enum btmon_op op, uint32_t code, uint64_t arg
     c->code = code;
     c->arg = arg;
     to_host(w);
+    w->vm->stats->host_switches = c->switches;
     ring0_xcr0_take(w, xcr0);
     ring0_fpu_load(w);
     write_cr2(cr2);
