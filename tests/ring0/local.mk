@@ -32,7 +32,9 @@ if RING0
 ring0_modules += world/ring0/btmon.ko world/ring0/btmon_selftest.ko
 endif
 ring0_test_files =
+ring0_guests =
 if GUESTS
+ring0_guests += $(basename $(notdir $(test_guests))) demo
 ring0_test_files += guest.img $(test_guests) bench/nano/nano.elf
 endif
 
