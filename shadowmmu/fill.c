@@ -61,7 +61,8 @@ static bool slot_fits(const struct mmu *m, const struct view *view, const struct
 static bool page_fits(const struct mmu *m, const struct view *view, const struct cursor *c, uint32_t page,
                       uint32_t word)
 {
-    return cursor_word(m, c, page % SLOT_PAGES, view->kind) == word && live_word(view, page) != word;
+    return cursor_gpn(c, page % SLOT_PAGES) == word_gpn(word) &&
+           cursor_word(m, c, page % SLOT_PAGES, view->kind) == word && live_word(view, page) != word;
 }
 
 /* Where a word for this page belongs: what all spaces have in common is kept once. */
@@ -78,10 +79,22 @@ static bool run_crosses(const struct mmu *m, struct view *view, uint32_t page, u
     return word_runs_large(view, word) && home_of(m, view, page, word) == view;
 }
 
-static void run_forwards(struct vcpu *v, struct view *view, struct cursor c, struct run *run,
+/* Does neither neighbour in the slot follow on?  Most often their place in memory tells. */
+static inline bool page_alone(const struct cursor *c, uint32_t page, uint32_t word)
+{
+    unsigned i = page % SLOT_PAGES;
+
+    return i && i < SLOT_PAGES - 1 && cursor_gpn(c, i + 1) != word_gpn(word) + 1 &&
+           cursor_gpn(c, i - 1) != word_gpn(word) - 1;
+}
+
+#define NOINLINE __attribute__((noinline)) /* what a single page does without */
+
+static NOINLINE void run_forwards(struct vcpu *v, struct view *view, const struct cursor *c, struct run *run,
                          uint32_t limit)
 {
     const struct mmu *m = v->vm->mmu;
+    struct cursor other;
     uint32_t word = run->word + (run->end - run->first) * WORD_NEXT;
     bool large = word_runs_large(view, word);
 
@@ -91,21 +104,23 @@ static void run_forwards(struct vcpu *v, struct view *view, struct cursor c, str
         if (run->end % SLOT_PAGES == 0) {
             if (!run_crosses(m, view, run->end, word))
                 break;
-            cursor_load(v, run->end / SLOT_PAGES, &c);
-            if (run->end + SLOT_PAGES <= limit && slot_fits(m, view, &c, word))
+            cursor_load(v, run->end / SLOT_PAGES, &other);
+            c = &other;
+            if (run->end + SLOT_PAGES <= limit && slot_fits(m, view, c, word))
                 n = SLOT_PAGES;
         }
-        if (n == 1 && !page_fits(m, view, &c, run->end, word))
+        if (n == 1 && !page_fits(m, view, c, run->end, word))
             break;
         run->end += n;
         word += n * WORD_NEXT;
     }
 }
 
-static void run_backwards(struct vcpu *v, struct view *view, struct cursor c, struct run *run,
+static NOINLINE void run_backwards(struct vcpu *v, struct view *view, const struct cursor *c, struct run *run,
                           uint32_t limit)
 {
     const struct mmu *m = v->vm->mmu;
+    struct cursor other;
     bool large = word_runs_large(view, run->word);
 
     while (run->first > limit && (large || run->end - run->first < RUN_SMALL)) {
@@ -114,12 +129,13 @@ static void run_backwards(struct vcpu *v, struct view *view, struct cursor c, st
         if (run->first % SLOT_PAGES == 0) {
             if (!run_crosses(m, view, run->first - 1, run->word - WORD_NEXT))
                 break;
-            cursor_load(v, run->first / SLOT_PAGES - 1, &c);
+            cursor_load(v, run->first / SLOT_PAGES - 1, &other);
+            c = &other;
             if (run->first >= limit + SLOT_PAGES &&
-                slot_fits(m, view, &c, run->word - SLOT_PAGES * WORD_NEXT))
+                slot_fits(m, view, c, run->word - SLOT_PAGES * WORD_NEXT))
                 n = SLOT_PAGES;
         }
-        if (n == 1 && !page_fits(m, view, &c, run->first - 1, run->word - WORD_NEXT))
+        if (n == 1 && !page_fits(m, view, c, run->first - 1, run->word - WORD_NEXT))
             break;
         run->first -= n;
         run->word -= n * WORD_NEXT;
@@ -179,7 +195,7 @@ static bool run_tell_world(struct vm *vm, struct view *view, const struct run *r
     return false;
 }
 
-static void run_record(struct vm *vm, struct view *view, const struct run *run)
+static NOINLINE void run_record(struct vm *vm, struct view *view, const struct run *run)
 {
     uint32_t page = run->first, word = run->word;
 
@@ -209,6 +225,16 @@ static void run_forget(struct view *view, const struct cursor *c, const struct r
             view->slot[s].pde = 0;
 }
 
+/* What has been mapped. */
+static inline void run_note(struct vm *vm, struct view *view, const struct cursor *c, const struct run *run)
+{
+    if (run->end - run->first == 1 && !view->slot[run->first / SLOT_PAGES].large)
+        live_set(vm, view, run->first, run->word);
+    else
+        run_record(vm, view, run);
+    run_forget(view, c, run);
+}
+
 /* Map the page and what follows on from it, down to `lowest`; the number of pages. */
 static uint32_t run_map(struct vcpu *v, struct view *view, const struct cursor *c, uint32_t page,
                         uint32_t word, gla_t lowest)
@@ -218,12 +244,13 @@ static uint32_t run_map(struct vcpu *v, struct view *view, const struct cursor *
     uint32_t end = view->kind == KIND_USER ? GLA_PAGES : gla_to_page(WIN_BASE);
 
     live_reserve(vm, 2);
-    run_forwards(v, view, *c, &run, end);
-    run_backwards(v, view, *c, &run, gla_to_page(lowest));
+    if (!page_alone(c, page, word)) {
+        run_forwards(v, view, c, &run, end);
+        run_backwards(v, view, c, &run, gla_to_page(lowest));
+    }
     if (!run_tell_world(vm, view, &run))
         return 0;
-    run_record(vm, view, &run);
-    run_forget(view, c, &run);
+    run_note(vm, view, c, &run);
     return run.end - run.first;
 }
 
@@ -286,22 +313,43 @@ static bool direct_fetch(const struct view *view, unsigned access)
     return view->kind != KIND_KERNEL && (access & GMEM_FETCH) && (access & GMEM_USER);
 }
 
-enum fill_result mmu_fill(struct vcpu *v, unsigned id, gla_t gla, unsigned access, struct fault *f)
+/* What the tables allow with no bit left to set, and nobody has to be asked about: it is no matter then for mmu_walk(). */
+static inline bool word_allows(uint32_t word, unsigned access)
+{
+    uint32_t need = WORD_LIVE | (access & GMEM_USER ? WORD_U : 0) | (access & GMEM_WRITE ? WORD_W : 0);
+
+    return (word & need) == need && !(access & GMEM_FETCH);
+}
+
+/* The page is mapped as the tables now have it. */
+static enum fill_result fill_map(struct vcpu *v, struct view *asked, gla_t gla, unsigned access, struct cursor *c,
+                                 uint32_t word)
 {
     struct vm *vm = v->vm;
     struct mmu *m = vm->mmu;
+    uint32_t page = gla_to_page(gla), n;
     struct view *view;
+
+    forget_other(v, asked, gla, word);
+    view = home_of(m, asked, page, word);
+    n = run_map(v, view, c, page, word, m->min_gla);
+    if (view->kind == KIND_USER && n && !(access & GMEM_FETCH))
+        fill_ahead(v, view, c, page);
+    vm->stats->hidden_faults++;
+    TRACE_EV(vm->trace, hidden, gla,
+             (access & GMEM_WRITE ? PFERR_W : 0) | (access & GMEM_USER ? PFERR_U : 0), n);
+    return FILL_MAPPED;
+}
+
+/* The complete way: as the CPU would walk, and with all that may be in the way. */
+static enum fill_result fill_walk(struct vcpu *v, struct view *view, gla_t gla, unsigned access, struct fault *f)
+{
+    struct vm *vm = v->vm;
+    struct mmu *m = vm->mmu;
     struct cursor c;
     struct walk w;
-    uint32_t word, n;
+    uint32_t word;
 
-    view = view_get(m, id);
-    if (!mappable(m, view, gla))
-        return FILL_EMULATE;
-    if (view->kind == KIND_USER)
-        access |= GMEM_USER;
-    if (unlikely(view->stale))
-        view_sync(v, view);
     if (!mmu_walk(v, gla, access, &w, f)) {
         mmu_fault_seen(v, view, gla);
         vm->stats->true_faults++;
@@ -322,15 +370,27 @@ enum fill_result mmu_fill(struct vcpu *v, unsigned id, gla_t gla, unsigned acces
     word = cursor_word(m, &c, gla_to_page(gla) % SLOT_PAGES, view->kind);
     if (!word || ((access & GMEM_WRITE) && !(word & WORD_W)))
         return FILL_EMULATE;
-    forget_other(v, view, gla, word);
-    view = home_of(m, view, gla_to_page(gla), word);
-    n = run_map(v, view, &c, gla_to_page(gla), word, m->min_gla);
-    if (view->kind == KIND_USER && n && !(access & GMEM_FETCH))
-        fill_ahead(v, view, &c, gla_to_page(gla));
-    vm->stats->hidden_faults++;
-    TRACE_EV(vm->trace, hidden, gla,
-             (access & GMEM_WRITE ? PFERR_W : 0) | (access & GMEM_USER ? PFERR_U : 0), n);
-    return FILL_MAPPED;
+    return fill_map(v, view, gla, access, &c, word);
+}
+
+enum fill_result mmu_fill(struct vcpu *v, unsigned id, gla_t gla, unsigned access, struct fault *f)
+{
+    struct mmu *m = v->vm->mmu;
+    struct view *view = view_get(m, id);
+    struct cursor c;
+    uint32_t word;
+
+    if (!mappable(m, view, gla))
+        return FILL_EMULATE;
+    if (view->kind == KIND_USER)
+        access |= GMEM_USER;
+    if (unlikely(view->stale))
+        view_sync(v, view);
+    cursor_load(v, gla_to_page(gla) / SLOT_PAGES, &c);
+    word = cursor_word(m, &c, gla_to_page(gla) % SLOT_PAGES, view->kind);
+    if (word_allows(word, access))
+        return fill_map(v, view, gla, access, &c, word);
+    return fill_walk(v, view, gla, access, f);
 }
 
 /*

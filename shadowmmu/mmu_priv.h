@@ -46,7 +46,12 @@ static inline uint32_t gla_to_page(gla_t gla) { return gla >> PAGE_SHIFT; }
 struct leaf {
     uint32_t word[SLOT_PAGES];
     uint64_t live[SLOT_PAGES / 64]; /* bit per word */
-    uint16_t nlive, nlocal, nsup, nlarge; /* of these: not global; supervisor; WORD_L */
+    union {
+        struct {
+            uint16_t nlive, nlocal, nsup, nlarge; /* of these: not global; supervisor; WORD_L */
+        };
+        uint64_t counts; /* all four */
+    };
     struct leaf *next;              /* free list */
 };
 
@@ -142,7 +147,13 @@ struct mmu {
 /* --- phys.c --- */
 extern const uint8_t phys_ones[PAGE_SIZE];
 /* To read a page of guest physical memory; where nothing is, all ones. */
-const uint8_t *phys_page(const struct vm *vm, gpa_t gpa);
+const uint8_t *phys_page_any(const struct vm *vm, gpa_t gpa);
+static inline const uint8_t *phys_page(const struct vm *vm, gpa_t gpa)
+{
+    if (likely(gpa >= 0x100000 && gpa < vm->ram_size))
+        return vm->ram + (gpa & ~(gpa_t)PAGE_MASK);
+    return phys_page_any(vm, gpa);
+}
 /* Kind of a page number below 2^24. */
 static inline enum phys_kind gpn_kind(const struct mmu *m, gpn_t gpn)
 {
@@ -178,6 +189,13 @@ struct cursor {
     gpn_t gpn;            /* large only: of the slot's first page */
 };
 void cursor_load(struct vcpu *v, uint32_t slot, struct cursor *c);
+/* Where an entry for page i of the slot leads; means nothing if there is none. */
+static inline gpn_t cursor_gpn(const struct cursor *c, unsigned i)
+{
+    if (c->large || !c->mapped)
+        return c->gpn + i;
+    return c->pae ? (gpn_t)(get64(c->table + i * 8) >> PAGE_SHIFT) : get32(c->table + i * 4) >> PAGE_SHIFT;
+}
 /* The word that page i of the slot may have in a view of this kind without an access being made; 0 = none. */
 uint32_t cursor_word(const struct mmu *m, const struct cursor *c, unsigned i, enum view_kind kind);
 
@@ -212,14 +230,30 @@ void exec_reset(struct vm *vm);
 bool scan_sensitive(const uint8_t *page, const uint8_t *next, unsigned shows);
 
 /* --- runs.c --- */
-uint32_t live_word(const struct view *view, uint32_t page);
+static inline uint32_t live_word(const struct view *view, uint32_t page)
+{
+    const struct slot *slot = &view->slot[page / SLOT_PAGES];
+
+    if (slot->leaf)
+        return slot->leaf->word[page % SLOT_PAGES];
+    return slot->large ? slot->large + page % SLOT_PAGES * WORD_NEXT : 0;
+}
 void live_set(struct vm *vm, struct view *view, uint32_t page, uint32_t word);
 /* word: of the first page of the slot. */
 void live_set_slot(struct vm *vm, struct view *view, uint32_t slot, uint32_t word);
 /* Replace a slot's large word by a leaf; false if no leaf is to be had (nothing changed). */
 bool live_split(struct vm *vm, struct view *view, uint32_t slot);
+static inline unsigned leaves_left(const struct mmu *m)
+{
+    return m->leaves_free + m->leaves_max - m->leaves_made;
+}
 /* Make sure that n leaves can be had, dropping shadow entries if need be. */
-void live_reserve(struct vm *vm, unsigned n);
+void live_make_leaves(struct vm *vm, unsigned n);
+static inline void live_reserve(struct vm *vm, unsigned n)
+{
+    if (unlikely(leaves_left(vm->mmu) < n))
+        live_make_leaves(vm, n);
+}
 /* The world has refused to map more in a view for want of resources: drop entries, all on any further attempt. */
 void live_make_room(struct vm *vm, struct view *view, unsigned attempt);
 void live_drop_all(struct vm *vm, struct view *view);

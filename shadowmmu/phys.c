@@ -27,7 +27,7 @@ enum phys_kind phys_kind(const struct vm *vm, gpa_t gpa)
     return gpa < 0xc0000 ? PHYS_MMIO : PHYS_ROM;
 }
 
-const uint8_t *phys_page(const struct vm *vm, gpa_t gpa)
+const uint8_t *phys_page_any(const struct vm *vm, gpa_t gpa)
 {
     gpa = gpn_to_gpa(gpa_to_gpn(gpa));
     return phys_kind(vm, gpa) == PHYS_MMIO ? phys_ones : phys_hva(vm, gpa);

@@ -76,18 +76,11 @@ static void leaf_free(struct mmu *m, struct view *view, struct slot *slot)
     view->nleaves--;
 }
 
-static unsigned leaves_left(const struct mmu *m)
-{
-    return m->leaves_free + m->leaves_max - m->leaves_made;
-}
-
-void live_reserve(struct vm *vm, unsigned n)
+void live_make_leaves(struct vm *vm, unsigned n)
 {
     struct mmu *m = vm->mmu;
     struct view *most = m->view[0];
 
-    if (likely(leaves_left(m) >= n))
-        return;
     for (unsigned i = 1; i < m->nviews; i++)
         if (m->view[i]->nleaves > most->nleaves)
             most = m->view[i];
@@ -102,15 +95,6 @@ void live_reserve(struct vm *vm, unsigned n)
 }
 
 /* --- words --- */
-
-uint32_t live_word(const struct view *view, uint32_t page)
-{
-    const struct slot *slot = &view->slot[page / SLOT_PAGES];
-
-    if (slot->leaf)
-        return slot->leaf->word[page % SLOT_PAGES];
-    return slot->large ? slot->large + page % SLOT_PAGES * WORD_NEXT : 0;
-}
 
 static void word_update(uint32_t *words, const uint64_t *map, uint32_t s)
 {
@@ -141,17 +125,20 @@ static void sup_changed(struct mmu *m, const struct view *view, uint32_t page)
         m->user_limit_known = false;
 }
 
-static void leaf_count(struct leaf *leaf, uint32_t word, int by)
+/* What a word adds to leaf.counts. */
+static inline uint64_t word_counts(uint32_t word)
 {
     if (!word)
-        return;
-    leaf->nlive = (uint16_t)(leaf->nlive + by);
-    if (!(word & WORD_G))
-        leaf->nlocal = (uint16_t)(leaf->nlocal + by);
-    if (!(word & WORD_U))
-        leaf->nsup = (uint16_t)(leaf->nsup + by);
-    if (word & WORD_L)
-        leaf->nlarge = (uint16_t)(leaf->nlarge + by);
+        return 0;
+    return 1 | (uint64_t)!(word & WORD_G) << 16 | (uint64_t)!(word & WORD_U) << 32 | (uint64_t)!!(word & WORD_L) << 48;
+}
+
+/* Is a count that the slot's bits tell of 0 in one and not in the other?  None exceeds SLOT_PAGES. */
+static inline bool counts_tell(uint64_t a, uint64_t b)
+{
+    const uint64_t carry = 0x00007fff7fff7fffull;
+
+    return ((a + carry) ^ (b + carry)) & 0x0000800080008000ull;
 }
 
 void live_set(struct vm *vm, struct view *view, uint32_t page, uint32_t word)
@@ -159,6 +146,7 @@ void live_set(struct vm *vm, struct view *view, uint32_t page, uint32_t word)
     struct mmu *m = vm->mmu;
     uint32_t s = page / SLOT_PAGES, i = page % SLOT_PAGES;
     struct slot *slot = &view->slot[s];
+    uint64_t before;
     uint32_t old;
 
     ASSERT(!slot->large);
@@ -179,14 +167,15 @@ void live_set(struct vm *vm, struct view *view, uint32_t page, uint32_t word)
         rmap_add(&m->rmap[word_gpn(word)], rmap_place(view, page));
     slot->leaf->word[i] = word;
     map_put(slot->leaf->live, i, word);
-    leaf_count(slot->leaf, old, -1);
-    leaf_count(slot->leaf, word, 1);
+    before = slot->leaf->counts;
+    slot->leaf->counts += word_counts(word) - word_counts(old);
     if ((old && !(old & WORD_U)) || (word && !(word & WORD_U)))
         sup_changed(m, view, page);
+    if (!counts_tell(before, slot->leaf->counts))
+        return;
     if (!slot->leaf->nlive)
         leaf_free(m, view, slot);
-    if (!slot->leaf || ((old ^ word) & (WORD_LIVE | WORD_G | WORD_U)))
-        slot_update_bits(view, s);
+    slot_update_bits(view, s);
 }
 
 static void slot_clear(struct vm *vm, struct view *view, uint32_t s)

@@ -294,46 +294,55 @@ void cursor_load(struct vcpu *v, uint32_t slot, struct cursor *c)
     }
 }
 
-/* The flags of a word, from the guest's rights. */
-static uint32_t word_make(const struct mmu *m, gpn_t gpn, enum view_kind kind, bool user, bool writable,
-                          bool nx)
+/* What cannot be had from the guest's rights alone: is it RAM, does somebody have to see its writes, may it run directly? rights:
+ * WORD_U, WORD_W, and WORD_X for what the guest may execute. */
+static inline uint32_t word_make(const struct mmu *m, gpn_t gpn, enum view_kind kind, uint32_t rights)
 {
-    uint32_t word = gpn << PAGE_SHIFT | WORD_LIVE | (user ? WORD_U : 0);
+    uint32_t word = gpn << PAGE_SHIFT | WORD_LIVE | (rights & WORD_U);
 
-    if (kind == KIND_USER && !user)
+    if (kind == KIND_CODE)
+        return word | (rights & WORD_X);
+    if (kind == KIND_USER && !(rights & WORD_U))
         return 0;
-    if (!nx && (kind == KIND_CODE || (kind != KIND_KERNEL && user && gpn_held(m, gpn, HOLD_EXEC))))
+    if ((rights & WORD_X) && (rights & WORD_U) && kind != KIND_KERNEL && gpn_held(m, gpn, HOLD_EXEC))
         word |= WORD_X;
-    if (kind != KIND_CODE && writable && gpn_kind(m, gpn) == PHYS_RAM && !gpn_traced(m, gpn))
+    if ((rights & WORD_W) && gpn_kind(m, gpn) == PHYS_RAM && !gpn_traced(m, gpn))
         word |= WORD_W;
     return word;
 }
 
+static uint32_t large_word(const struct mmu *m, const struct cursor *c, unsigned i, enum view_kind kind)
+{
+    gpn_t gpn = c->gpn + i;
+    uint32_t rights = (c->user ? WORD_U : 0) | (c->writable && c->dirty ? WORD_W : 0) | (c->nx ? 0 : WORD_X), word;
+
+    if (gpn_kind(m, gpn) == PHYS_MMIO)
+        return 0;
+    word = word_make(m, gpn, kind, rights);
+    return word ? word | WORD_L | (c->global ? WORD_G : 0) : 0;
+}
+
+_Static_assert(PTE_U == WORD_U && PTE_W == WORD_W, "rights of entries and words are the same bits");
+
 uint32_t cursor_word(const struct mmu *m, const struct cursor *c, unsigned i, enum view_kind kind)
 {
+    uint32_t need = kind == KIND_CODE ? PTE_P : PTE_P | PTE_A, rights, word;
     uint64_t pte;
     gpn_t gpn;
-    bool accessed = c->accessed || kind == KIND_CODE;
 
-    if (!c->mapped || !accessed)
+    if (!c->mapped || !(c->accessed || kind == KIND_CODE))
         return 0;
-    if (c->large) {
-        gpn = c->gpn + i;
-        if (gpn_kind(m, gpn) == PHYS_MMIO)
-            return 0;
-        pte = word_make(m, gpn, kind, c->user, c->writable && c->dirty, c->nx);
-        return pte ? (uint32_t)pte | WORD_L | (c->global ? WORD_G : 0) : 0;
-    }
+    if (c->large)
+        return large_word(m, c, i, kind);
     pte = c->pae ? get64(c->table + i * 8) : get32(c->table + i * 4);
-    if (!(pte & PTE_P) || (!(pte & PTE_A) && kind != KIND_CODE))
-        return 0;
-    if (c->pae && pae_reserved(pte, false, c->nxe))
+    if ((pte & need) != need || (c->pae && pae_reserved(pte, false, c->nxe)))
         return 0;
     gpn = gpa_to_gpn(c->pae ? pte & PAE_ADDR : pte);
     if (gpn_kind(m, gpn) == PHYS_MMIO)
         return 0;
-    uint32_t word = word_make(m, gpn, kind, c->user && (pte & PTE_U),
-                              c->writable && (pte & PTE_W) && (pte & PTE_D),
-                              c->nx || (c->pae && (pte & PTE_NX)));
+    rights = (uint32_t)pte & (uint32_t)c->pde & (pte & PTE_D ? PTE_U | PTE_W : PTE_U);
+    if (!c->nx && !(c->pae && (pte & PTE_NX)))
+        rights |= WORD_X;
+    word = word_make(m, gpn, kind, rights);
     return word && (pte & PTE_G) ? word | WORD_G : word;
 }
