@@ -95,13 +95,27 @@ struct tu {
 #define NO_GPN 0xffffffffu
 
 /* Callout arguments: kind in bits 0-3, TU number from bit 4 (16 bits), sub in bits 20-31. */
-enum callout { CO_NONE, CO_EXIT, CO_INTERP, CO_LOOKUP, CO_RUNONCE, CO_SEG_LOAD, CO_IRET, CO_INT };
-/* sub of CO_SEG_LOAD: instruction number, segment, POP or MOV, source register; of CO_INT: instruction number, vector. */
+enum callout {
+    CO_NONE, CO_EXIT, CO_INTERP, CO_LOOKUP, CO_RUNONCE, CO_SEG_LOAD, CO_IRET, CO_INT, CO_PORT, CO_MOV_CR, CO_INVLPG
+};
+/*
+ * sub, from bit 0: instruction number, and then
+ *   CO_SEG_LOAD  segment, POP or MOV, source register
+ *   CO_INT       vector
+ *   CO_PORT      size, OUT or IN, port in DX or in windata.operand
+ *   CO_MOV_CR    number of the control register, write or read, general register
+ *   CO_INVLPG    segment; the offset is in windata.operand
+ */
 #define SUB_INSN(sub) ((sub) & 15)
 #define SUB_SEG(sub) ((sub) >> 4 & 7)
 #define SUB_POP BIT(7)
 #define SUB_REG(sub) ((sub) >> 8 & 7)
 #define SUB_VEC(sub) ((sub) >> 4 & 0xff)
+#define SUB_PORT_SIZE(sub) ((sub) >> 4 & 7)
+#define SUB_PORT_OUT BIT(7)
+#define SUB_PORT_DX BIT(8)
+#define SUB_CR(sub) ((sub) >> 4 & 7)
+#define SUB_CR_WRITE BIT(7)
 static inline uint32_t callout_arg(enum callout kind, uint32_t tu, uint32_t sub)
 {
     return (uint32_t)kind | tu << 4 | sub << 20;
@@ -131,7 +145,7 @@ struct fetch_entry {
 
 /* Why translated code came back.  ORDER EXIT_REASON in base/stats.def */
 enum exit_reason {
-    REASON_CHAIN, REASON_LOOKUP, REASON_INTERP, REASON_SEGMENT, REASON_GATE, REASON_HIDDEN, REASON_TRUE,
+    REASON_CHAIN, REASON_LOOKUP, REASON_INTERP, REASON_SEGMENT, REASON_GATE, REASON_SYSTEM, REASON_HIDDEN, REASON_TRUE,
     REASON_EMULATED, REASON_OTHER, REASON_COUNT
 };
 
@@ -227,6 +241,9 @@ bool bt_sync_fault(struct vcpu *v, tca_t tca, struct tu **tu, unsigned *insn);
 bool bt_sync_boundary(struct vcpu *v, tca_t tca);
 void bt_plant(struct vcpu *v, tca_t tca);
 void bt_unplant(struct bt *bt);
+
+/* callouts.c: port I/O, MOV CR, INVLPG; false: *f holds the guest's fault and nothing is done. */
+bool callout_do(struct vcpu *v, enum callout kind, uint32_t sub, struct fault *f);
 
 /* check.c */
 void check_init(struct vm *vm);

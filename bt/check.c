@@ -79,7 +79,8 @@ static void note_state(struct check *c, const struct vcpu *v, uint32_t undefined
 static bool can_try(const struct bt_insn *in)
 {
     return in->len && !in->varies && !in->needs && in->cls != CL_INTERP && in->cls != CL_INTERP_END &&
-           in->cls != CL_SEG_LOAD && in->cls != CL_IRET && in->cls != CL_INT;
+           in->cls != CL_SEG_LOAD && in->cls != CL_IRET && in->cls != CL_INT && in->cls != CL_PORT &&
+           in->cls != CL_MOV_CR && in->cls != CL_INVLPG;
 }
 
 /* A shift may be one by 0, a repeated CMPS one of no elements: such instructions define nothing for sure. */

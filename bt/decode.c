@@ -104,8 +104,18 @@ static bool seg_loads_plainly(unsigned seg)
     return seg == SEG_ES || seg == SEG_DS || seg == SEG_FS || seg == SEG_GS;
 }
 
-/* MOV, PUSH and POP with a segment register, by opcode. */
-static int segment_form(const ZydisDecodedInstruction *zi, const uint8_t *bytes, const struct bt_insn *in)
+/* Which control registers the translator knows: writes of CR0 and CR4 change the mode. */
+static int control_form(const struct bt_insn *in, bool write)
+{
+    unsigned cr = in->modrm >> 3 & 7;
+
+    if (in->lock || in->modrm >> 6 != 3 || cr == 1 || cr > 4 || (write && cr != 2 && cr != 3))
+        return write ? CL_INTERP_END : CL_INTERP;
+    return CL_MOV_CR;
+}
+
+/* MOV, PUSH and POP with a segment register, MOV with a control or debug register, by opcode. */
+static int register_form(const ZydisDecodedInstruction *zi, const uint8_t *bytes, const struct bt_insn *in)
 {
     if (zi->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
         return -1;
@@ -129,9 +139,11 @@ static int segment_form(const ZydisDecodedInstruction *zi, const uint8_t *bytes,
             return in->osz16 ? CL_INTERP : CL_SEG_READ;
         case 0xa1: case 0xa9:
             return in->osz16 ? CL_INTERP : CL_SEG_LOAD;
-        case 0x20: case 0x21: case 0x24: case 0x26: /* MOV from CR, DR */
+        case 0x20: case 0x22: /* MOV from and to CR */
+            return control_form(in, zi->opcode == 0x22);
+        case 0x21: case 0x24: case 0x26: /* MOV from DR */
             return CL_INTERP;
-        case 0x22: case 0x23: /* MOV to CR, DR */
+        case 0x23: /* MOV to DR */
             return CL_INTERP_END;
         }
     }
@@ -140,7 +152,7 @@ static int segment_form(const ZydisDecodedInstruction *zi, const uint8_t *bytes,
 
 static int classify(const ZydisDecodedInstruction *zi, const uint8_t *bytes, const struct bt_insn *in)
 {
-    int c = segment_form(zi, bytes, in);
+    int c = register_form(zi, bytes, in);
 
     if (c >= 0)
         return c;

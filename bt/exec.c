@@ -366,6 +366,21 @@ static inline void check_here(struct vcpu *v, unsigned steps)
         check_compare(v, steps);
 }
 
+/* What callouts.c does. */
+static enum next do_system(struct vcpu *v, struct tu *t, enum callout kind, uint32_t sub, tca_t *tca)
+{
+    unsigned n = SUB_INSN(sub);
+    uint32_t flushes = v->vm->bt->flush_count;
+    struct fault f;
+
+    if (!callout_do(v, kind, sub, &f)) {
+        vcpu_deliver_fault(v, &f);
+        return NEXT_LOOKUP;
+    }
+    v->eip = t->eip + t->insn_off[n + 1];
+    return go_on(v, t, n, flushes, tca);
+}
+
 static enum next through_gate(struct vcpu *v, struct tu *t, enum callout kind, uint32_t sub)
 {
     uint32_t next_eip = t->eip + t->insn_off[SUB_INSN(sub) + 1];
@@ -418,6 +433,15 @@ static enum next take_callout(struct vcpu *v, tca_t *tca)
         TRACE_EV(v->vm->trace, callout, v->eip, arg & 15, arg);
         check_here(v, SUB_INSN(sub));
         return (arg & 15) == CO_SEG_LOAD ? load_segment(v, t, sub, tca) : through_gate(v, t, arg & 15, sub);
+    case CO_PORT:
+    case CO_MOV_CR:
+    case CO_INVLPG:
+        bt->reason = REASON_SYSTEM;
+        ASSERT(no < bt->ntus && SUB_INSN(sub) < t->ninsns);
+        v->eip = t->eip + t->insn_off[SUB_INSN(sub)];
+        TRACE_EV(v->vm->trace, callout, v->eip, arg & 15, arg);
+        check_here(v, SUB_INSN(sub));
+        return do_system(v, t, arg & 15, sub, tca);
     default:
         BUG("callout of unknown kind");
     }

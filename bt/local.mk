@@ -2,6 +2,7 @@
 libmonitor_a_SOURCES += \
     %reldir%/bt.h \
     %reldir%/bt_priv.h \
+    %reldir%/callouts.c \
     %reldir%/category.def \
     %reldir%/check.c \
     %reldir%/class.def \

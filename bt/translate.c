@@ -614,6 +614,59 @@ static void emit_gate_insn(struct tr *r, const struct bt_insn *in)
     r->ended = true;
 }
 
+/* IN and OUT: E4-E7 with an immediate port, EC-EF with DX. */
+static void emit_port_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b)
+{
+    uint8_t op = b[in->opcode_off];
+    unsigned size = !(op & 1) ? 1 : in->osz16 ? 2 : 4;
+    uint32_t sub = r->n | size << 4 | (op & 2 ? SUB_PORT_OUT : 0) | (op & 8 ? SUB_PORT_DX : 0);
+
+    if (r->bt->opt.no_inline_sys) {
+        emit_interp(r, false);
+        return;
+    }
+    if (!(op & 8))
+        emit_store_imm(&r->e, WD_OFF(operand), in->imm & 0xff);
+    emit_callout(r, CO_PORT, sub);
+}
+
+static void emit_mov_cr_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b)
+{
+    bool write = b[in->opcode_off] == 0x22;
+
+    if (r->bt->opt.no_inline_sys)
+        emit_interp(r, write);
+    else
+        emit_callout(r, CO_MOV_CR, r->n | (in->modrm >> 3 & 7u) << 4 | (write ? SUB_CR_WRITE : 0) | (in->modrm & 7u) << 8);
+}
+
+/* The segment of a 32-bit memory operand that has no prefix for it. */
+static unsigned default_seg(const struct bt_insn *in, const uint8_t *b)
+{
+    unsigned mod = in->modrm >> 6, rm = in->modrm & 7, base = rm == 4 ? b[in->modrm_off + 1] & 7 : rm;
+
+    return (rm == 4 && base == REG_ESP) || (base == REG_EBP && mod != 0) ? SEG_SS : SEG_DS;
+}
+
+/* The offset is what LEA of the same operand gives. */
+static void emit_invlpg_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b)
+{
+    unsigned seg = in->seg != 0xff ? in->seg : default_seg(in, b);
+
+    if (r->bt->opt.no_inline_sys || in->asz16 || in->lock) {
+        emit_interp(r, true);
+        return;
+    }
+    emit_store(&r->e, REG_ECX, WD_OFF(spill_ecx));
+    emit8(&r->e, 0x8d);
+    emit8(&r->e, (uint8_t)((in->modrm & ~0x38) | REG_ECX << 3));
+    emit_bytes(&r->e, b + in->modrm_off + 1, in->len - in->modrm_off - 1u);
+    rec(r, MAP_BODY, 0, SPILL_ECX);
+    emit_store(&r->e, REG_ECX, WD_OFF(operand));
+    emit_load(&r->e, REG_ECX, WD_OFF(spill_ecx));
+    emit_callout(r, CO_INVLPG, r->n | seg << 4);
+}
+
 static bool needs_met(const struct tr *r, const struct bt_insn *in)
 {
     return !((in->needs & NEED_FPU) && (r->mode & MODE_NOFPU)) &&
@@ -666,6 +719,9 @@ static void emit_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b, 
     case CL_POPF: emit_popf_insn(r); break;
     case CL_SEG_READ: emit_seg_read_insn(r, in, b); break;
     case CL_SEG_LOAD: emit_seg_load_insn(r, in, b); break;
+    case CL_PORT: emit_port_insn(r, in, b); break;
+    case CL_MOV_CR: emit_mov_cr_insn(r, in, b); break;
+    case CL_INVLPG: emit_invlpg_insn(r, in, b); break;
     case CL_IRET:
     case CL_INT: emit_gate_insn(r, in); break;
     case CL_RDTSC:
@@ -684,7 +740,7 @@ static bool class_ends(unsigned cls)
 {
     switch (cls) {
     case CL_IDENT: case CL_INTERP: case CL_CLI: case CL_STI: case CL_PUSHF: case CL_POPF:
-    case CL_SEG_READ: case CL_SEG_LOAD: case CL_RDTSC:
+    case CL_SEG_READ: case CL_SEG_LOAD: case CL_RDTSC: case CL_PORT: case CL_MOV_CR: case CL_INVLPG:
         return false;
     default:
         return true;

@@ -34,6 +34,7 @@ struct windata {
     uint32_t vif;          /* the virtual IF: EFLAGS_IF or 0 */
     uint32_t irq_pending;  /* an interrupt waits for IF: STI and POPF must call out */
     uint32_t sel[8];       /* guest selectors, zero-extended.  ORDER SEG */
+    uint32_t operand;      /* of a callout: what its argument has no room for */
     uint32_t xcr0;         /* the guest's, low half: what XSAVE and kin may name */
     struct reload reload[8]; /* ORDER SEG */
     tca_t l1[2][L1_SIZE];               /* [user] return cache: landing pads */

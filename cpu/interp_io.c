@@ -12,10 +12,10 @@
  */
 #include "cpu/interp_priv.h"
 #include "cpu/io.h"
+#include "cpu/port.h"
 
-static bool bitmap_allows(struct exec *x, uint16_t port, unsigned size, bool *allowed)
+static bool bitmap_allows(struct vcpu *v, uint16_t port, unsigned size, bool *allowed, struct fault *f)
 {
-    struct vcpu *v = x->v;
     const struct seg *tr = &v->tr;
     unsigned type = tr->attr & SEG_ATTR_TYPE;
     uint16_t base = 0, word = 0;
@@ -24,43 +24,56 @@ static bool bitmap_allows(struct exec *x, uint16_t port, unsigned size, bool *al
     *allowed = false;
     if (!(tr->attr & SEG_ATTR_P) || (type != DESC_TSS32 && type != DESC_TSS32_BUSY) || tr->limit < 103)
         return true;
-    if (!gmem_read(v, tr->base + 102, &base, 2, GMEM_READ, x->f))
+    if (!gmem_read(v, tr->base + 102, &base, 2, GMEM_READ, f))
         return false;
     at = (uint32_t)base + (port >> 3);
     if (at + 1 > tr->limit)
         return true;
-    if (!gmem_read(v, tr->base + at, &word, 2, GMEM_READ, x->f))
+    if (!gmem_read(v, tr->base + at, &word, 2, GMEM_READ, f))
         return false;
     *allowed = !(word >> (port & 7) & ((1u << size) - 1));
     return true;
 }
 
-static bool io_permitted(struct exec *x, uint16_t port, unsigned size)
+static bool io_permitted(struct vcpu *v, uint16_t port, unsigned size, struct fault *f)
 {
-    struct vcpu *v = x->v;
     bool allowed;
 
     if (!vcpu_pe(v) || (!vcpu_v86(v) && v->cpl <= vcpu_iopl(v)))
         return true;
-    if (!bitmap_allows(x, port, size, &allowed))
+    if (!bitmap_allows(v, port, size, &allowed, f))
         return false;
-    return allowed || gp0(x);
+    return allowed || fault_gp(f, 0);
+}
+
+bool port_in(struct vcpu *v, uint16_t port, unsigned size, struct fault *f)
+{
+    if (!io_permitted(v, port, size, f))
+        return false;
+    reg_put(v, REG_EAX, size, io_in(v, port, size));
+    return true;
+}
+
+bool port_out(struct vcpu *v, uint16_t port, unsigned size, struct fault *f)
+{
+    if (!io_permitted(v, port, size, f))
+        return false;
+    io_out(v, port, reg_get(v, REG_EAX, size), size);
+    return true;
 }
 
 bool exec_in(struct exec *x, uint16_t port, unsigned size)
 {
-    if (!io_permitted(x, port, size))
+    if (!port_in(x->v, port, size, x->f))
         return false;
-    reg_put(x->v, REG_EAX, size, io_in(x->v, port, size));
     debug_watch_io(x, port, size);
     return true;
 }
 
 bool exec_out(struct exec *x, uint16_t port, unsigned size)
 {
-    if (!io_permitted(x, port, size))
+    if (!port_out(x->v, port, size, x->f))
         return false;
-    io_out(x->v, port, reg_get(x->v, REG_EAX, size), size);
     debug_watch_io(x, port, size);
     return true;
 }
@@ -102,7 +115,7 @@ bool exec_io_string(struct exec *x)
     unsigned size = width(x), done = 0, limit;
     uint16_t port = (uint16_t)x->v->gpr[REG_EDX];
 
-    if (!io_permitted(x, port, size))
+    if (!io_permitted(x->v, port, size, x->f))
         return false;
     if (!x->in.rep)
         return one_io(x, port, size);

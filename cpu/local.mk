@@ -33,6 +33,7 @@ libmonitor_a_SOURCES += \
     %reldir%/io.h \
     %reldir%/iret.c \
     %reldir%/msr.c \
+    %reldir%/port.h \
     %reldir%/segment.c \
     %reldir%/segment.h \
     %reldir%/stack.c \

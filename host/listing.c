@@ -104,7 +104,7 @@ static const struct {
     uint32_t off, size;
 } slots[] = {
     SLOT(callout_arg), SLOT(spill_eax), SLOT(spill_ecx), SLOT(spill_edx), SLOT(target_eip), SLOT(target_tca),
-    SLOT(vif), SLOT(irq_pending), SLOT(sel), SLOT(xcr0), SLOT(reload), SLOT(l1), SLOT(l2), SLOT(bounce),
+    SLOT(vif), SLOT(irq_pending), SLOT(sel), SLOT(operand), SLOT(xcr0), SLOT(reload), SLOT(l1), SLOT(l2), SLOT(bounce),
 };
 #undef SLOT
 
@@ -193,6 +193,11 @@ static void callout_text(char text[TEXT], const struct listing_tu *t, tca_t tca,
     case CO_SEG_LOAD: snprintf(p, room, "load %%%s insn %u", seg[SUB_SEG(sub)], SUB_INSN(sub)); break;
     case CO_IRET: snprintf(p, room, "iret insn %u", SUB_INSN(sub)); break;
     case CO_INT: snprintf(p, room, "int $%#x insn %u", SUB_VEC(sub), SUB_INSN(sub)); break;
+    case CO_PORT: snprintf(p, room, "%s insn %u", sub & SUB_PORT_OUT ? "out" : "in", SUB_INSN(sub)); break;
+    case CO_MOV_CR:
+        snprintf(p, room, "%s %%cr%u insn %u", sub & SUB_CR_WRITE ? "write" : "read", SUB_CR(sub), SUB_INSN(sub));
+        break;
+    case CO_INVLPG: snprintf(p, room, "invlpg insn %u", SUB_INSN(sub)); break;
     default: snprintf(p, room, "%#x", arg); break;
     }
 }

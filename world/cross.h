@@ -34,7 +34,7 @@ struct boot_state {
 struct bt_options {
     uint32_t tu_insns;       /* 1..12, default 12 */
     uint32_t tc_bytes;       /* 0 = all of the window */
-    uint8_t no_chain, no_return_cache, no_indirect, no_inline_if, no_inline_seg;
+    uint8_t no_chain, no_return_cache, no_indirect, no_inline_if, no_inline_seg, no_inline_sys;
     uint8_t interp_only;     /* interpreter for everything */
     uint8_t interp_user, interp_kernel; /* only for user or kernel code */
     uint8_t inject_irq;      /* a spurious interrupt at every TU boundary */

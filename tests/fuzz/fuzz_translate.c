@@ -241,6 +241,7 @@ static void new_batch(uint64_t seed, unsigned long n)
     o.no_indirect = rnd(6) == 0;
     o.no_inline_if = rnd(6) == 0;
     o.no_inline_seg = rnd(6) == 0;
+    o.no_inline_sys = rnd(6) == 0;
     o.check = rnd(6) == 0;
     fake_bt_new(&o);
     memset(fake_bt.tc + (fake_bt.vm.bt->tc_start - WIN_TC), GUARD, WIN_TC_END - fake_bt.vm.bt->tc_start);

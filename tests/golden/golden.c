@@ -65,8 +65,15 @@ static const struct snippet {
     S("segments", "reading selectors", 0, "\x8c\xd8\x1e\x0f\xa0\x8c\x1b"),
     S("segments", "loading selectors", 0, "\x8e\xd8\x1f\x0f\xa1\x8e\xe9\x8e\x1b\x17"),
     S("segments", "the same, switched off", NO_INLINE, "\x8c\xd8\x1e\x8e\xd8\x1f"),
-    S("interp", "goes on behind: CPUID, MOV from CR0, IN", 0, "\x0f\xa2\x0f\x20\xc0\xec\x90"),
-    S("interp", "ends: MOV to CR3", 0, "\x90\x0f\x22\xd8"),
+    S("interp", "goes on behind: CPUID, MOV from DR7, INSB", 0, "\x0f\xa2\x0f\x21\xf8\x6c\x90"),
+    S("interp", "ends: MOV to CR0", 0, "\x90\x0f\x22\xc0"),
+    S("system", "IN and OUT", 0, "\xe4\x60\x66\xe5\xff\xed\xe6\x80\xee\x66\xef\xf4"),
+    S("system", "IN and OUT of user code", USER, "\xec\xe7\x70"),
+    S("system", "MOV with control registers", 0, "\x0f\x20\xd0\x0f\x20\xdb\x0f\x22\xd9\x90"),
+    S("system", "INVLPG", 0, "\x0f\x01\x38\x0f\x01\x7d\x08\x0f\x01\x3c\x24\x64\x0f\x01\x3c\x8d\x00\x10\x00\x00\x67\x0f\x01\x3f"),
+    S("system", "INVLPG in 16-bit address forms is interpreted, and ends", 0, "\x67\x0f\x01\x3f\x90"),
+    S("system", "the same, switched off", NO_INLINE, "\xec\xe6\x80\x0f\x20\xd8\x0f\x01\x38\x90"),
+    S("system", "MOV to CR3, switched off, ends", NO_INLINE, "\x90\x0f\x22\xd8\x90"),
     S("interp", "IRET", 0, "\xcf"),
     S("interp", "INT 0x80", 0, "\xcd\x80"),
     S("interp", "far JMP", 0, "\xea\x00\x00\x01\x00\x08\x00"),
@@ -75,7 +82,7 @@ static const struct snippet {
     S("interp", "undecodable", 0, "\xf0\x90"),
 };
 
-static const char *const files[] = {"ident", "direct", "indirect", "flags", "segments", "interp"};
+static const char *const files[] = {"ident", "direct", "indirect", "flags", "segments", "system", "interp"};
 
 static csh capstone;
 
@@ -89,7 +96,7 @@ static void slot_name(uint32_t off, char *name, size_t size)
     } slots[] = {
 #define SLOT(f) {WD_OFF(f), sizeof(((struct windata *)0)->f), #f}
         SLOT(callout_arg), SLOT(spill_eax), SLOT(spill_ecx), SLOT(spill_edx), SLOT(target_eip), SLOT(target_tca),
-        SLOT(vif), SLOT(irq_pending), SLOT(sel), SLOT(reload), SLOT(l1), SLOT(l2), SLOT(bounce),
+        SLOT(vif), SLOT(irq_pending), SLOT(sel), SLOT(operand), SLOT(reload), SLOT(l1), SLOT(l2), SLOT(bounce),
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(slots); i++)
@@ -203,7 +210,7 @@ static void print_tu(FILE *f, const struct tu *t)
 static void print_snippet(FILE *f, const struct snippet *s)
 {
     struct bt_options o = {.no_inline_if = !!(s->how & NO_INLINE), .no_inline_seg = !!(s->how & NO_INLINE),
-                           .no_indirect = !!(s->how & NO_INDIRECT)};
+                           .no_inline_sys = !!(s->how & NO_INLINE), .no_indirect = !!(s->how & NO_INDIRECT)};
     uint32_t at = s->how & EDGE ? CODE + PAGE_SIZE - s->len : CODE;
     struct fault fault;
 

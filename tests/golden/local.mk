@@ -8,7 +8,8 @@ golden_listings = \
     %reldir%/ident.txt \
     %reldir%/indirect.txt \
     %reldir%/interp.txt \
-    %reldir%/segments.txt
+    %reldir%/segments.txt \
+    %reldir%/system.txt
 EXTRA_DIST += $(golden_listings)
 
 check_PROGRAMS += %reldir%/golden

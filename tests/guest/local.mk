@@ -32,6 +32,7 @@ test_guest_sources = \
     %reldir%/smc.c \
     %reldir%/string.c \
     %reldir%/syscalls.c \
+    %reldir%/system.c \
     %reldir%/task.c \
     %reldir%/timer.c \
     %reldir%/triple.c \
@@ -59,6 +60,7 @@ test_guests = \
     %reldir%/smc.elf \
     %reldir%/string.elf \
     %reldir%/syscalls.elf \
+    %reldir%/system.elf \
     %reldir%/task.elf \
     %reldir%/timer.elf \
     %reldir%/v86.elf \

@@ -836,7 +836,7 @@ Test(bt_translate, programs)
     static struct result want;
     static const struct bt_options how[] = {
         {0}, {.tu_insns = 1}, {.tu_insns = 2}, {.no_chain = 1}, {.no_return_cache = 1}, {.no_indirect = 1},
-        {.no_inline_if = 1}, {.no_inline_seg = 1}, {.inject_irq = 1}, {.check = 1},
+        {.no_inline_if = 1}, {.no_inline_seg = 1}, {.no_inline_sys = 1}, {.inject_irq = 1}, {.check = 1},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(programs); i++) {

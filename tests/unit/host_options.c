@@ -77,9 +77,9 @@ Test(host_options, features)
     struct options o;
 
     cr_assert(
-        PARSE(&o, "x", "-d", "nochain,noretcache,noindirect,noinlineif,noinlineseg,tu=1,tc=64K", "--check"));
+        PARSE(&o, "x", "-d", "nochain,noretcache,noindirect,noinlineif,noinlineseg,noinlinesys,tu=1,tc=64K", "--check"));
     cr_expect(o.bt.no_chain && o.bt.no_return_cache && o.bt.no_indirect && o.bt.no_inline_if &&
-              o.bt.no_inline_seg);
+              o.bt.no_inline_seg && o.bt.no_inline_sys);
     cr_expect(!o.bt.interp_only && !o.bt.interp_user && !o.bt.interp_kernel && !o.bt.inject_irq);
     cr_expect_eq(o.bt.tu_insns, 1);
     cr_expect_eq(o.bt.tc_bytes, 65536);
