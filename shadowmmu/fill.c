@@ -172,10 +172,19 @@ static void runs_check(struct vm *vm, struct view *view)
         live_drop_all(vm, view);
 }
 
+/* A single page is mapped because it is about to be touched, and so is what lies ahead of an access that goes on
+ * where the last one ended. Of another run most pages may never be. */
+static unsigned run_prot(const struct view *view, const struct run *run)
+{
+    uint32_t n = run->end - run->first;
+
+    return word_prot(view, run->word) | (n == 1 || (view->ahead && n <= RUN_SMALL) ? MAP_SOON : 0);
+}
+
 static bool run_tell_world(struct vm *vm, struct view *view, const struct run *run)
 {
     uint32_t n = run->end - run->first;
-    unsigned prot = word_prot(view, run->word);
+    unsigned prot = run_prot(view, run);
     gla_t gla = page_gla(run->first);
     gpa_t gpa = gpn_to_gpa(word_gpn(run->word));
 
@@ -254,15 +263,19 @@ static uint32_t run_map(struct vcpu *v, struct view *view, const struct cursor *
     return run.end - run.first;
 }
 
-/* Pages behind `page` that the guest has used and this user view doesn't hold yet, more of them each time that
- * this pays. */
+/* How many runs to map ahead of this fault in a user view: more of them each time that this pays. */
+static void ahead_judge(struct view *view, uint32_t page)
+{
+    view->ahead = page != view->ahead_at ? 0 : view->ahead ? (uint32_t)min_u64(view->ahead * 2, AHEAD_MAX) : 2;
+}
+
+/* Pages behind `page` that the guest has used and this user view doesn't hold yet. */
 static void fill_ahead(struct vcpu *v, struct view *view, struct cursor *c, uint32_t page)
 {
     uint32_t word, end = page + 1;
 
     while (end < GLA_PAGES && end - page < RUN_SMALL && live_word(view, end))
         end++;
-    view->ahead = page != view->ahead_at ? 0 : view->ahead ? (uint32_t)min_u64(view->ahead * 2, AHEAD_MAX) : 2;
     for (uint32_t i = 0; i < view->ahead && end < GLA_PAGES; i++) {
         if (end / SLOT_PAGES != c->slot)
             cursor_load(v, end / SLOT_PAGES, c);
@@ -328,12 +341,15 @@ static enum fill_result fill_map(struct vcpu *v, struct view *asked, gla_t gla, 
     struct vm *vm = v->vm;
     struct mmu *m = vm->mmu;
     uint32_t page = gla_to_page(gla), n;
+    bool ahead = asked->kind == KIND_USER && !(access & GMEM_FETCH);
     struct view *view;
 
     forget_other(v, asked, gla, word);
     view = home_of(m, asked, page, word);
+    if (ahead)
+        ahead_judge(view, page);
     n = run_map(v, view, c, page, word, m->min_gla);
-    if (view->kind == KIND_USER && n && !(access & GMEM_FETCH))
+    if (ahead && n)
         fill_ahead(v, view, c, page);
     vm->stats->hidden_faults++;
     TRACE_EV(vm->trace, hidden, gla,

@@ -22,6 +22,10 @@
  *
  * Code on pages that must not run directly (shadowmmu/scan.c) is translated until user mode is next entered
  * from the kernel; if direct runs keep ending at such pages at once, for more and more such entries.
+ *
+ * First touches of pages come in streaks (a program clears what it has allocated), and each is a trap. After a few in
+ * a row, each soon after the last, the next ones are taken in translated code, "direct" or not, until
+ * a timer interrupt finds the program computing. The user view maps what was touched meanwhile many pages at a time.
  */
 #include "world/direct.h"
 #include "base/assert.h"
@@ -38,6 +42,8 @@
 #define SHORT_RUN_US 100     /* a direct run below this counts against it */
 #define DEMOTE_AT 8
 #define HOLD_MAX 64u
+#define TOUCHES_AT 4u        /* first touches in a row, each after a short run */
+#define TOUCHES_HOLD 64      /* entries to user mode until a direct run is tried again */
 
 struct space_score {
     uint32_t cr3;
@@ -45,6 +51,8 @@ struct space_score {
     bool direct;
     uint8_t hold;      /* translate until user mode has been entered so many times */
     uint8_t hold_next; /* how long to hold off the next time */
+    uint8_t touches;
+    bool touching;     /* held off because of them */
 };
 
 struct direct {
@@ -56,6 +64,7 @@ struct direct {
     uint64_t traps_at_tick;
     uint32_t mode;           /* enum user_exec */
     struct direct_traits traits;
+    bool streaks;            /* first touches are looked for */
     bool real_cpuid;         /* CPUID in direct code can't be trapped */
     uint64_t xcr0_offered;   /* what the model lets XCR0 be, 0: it has no XSAVE */
     bool serve;              /* direct_run() may run the kernel */
@@ -77,6 +86,7 @@ void direct_init(struct vm *vm)
         d->mode = USER_EXEC_TRANSLATE;
     d->traits = world_direct_traits(vm);
     d->serve = !vm->inject && !vm->cross->config.bt.interp_only && !vm->cross->config.bt.interp_kernel;
+    d->streaks = !d->traits.cheap && !vm->cross->config.bt.touch_direct;
     d->real_cpuid = d->traits.shows & DIRECT_SHOWS_CPUID;
     d->xcr0_offered = cpuid_xcr0_mask(vm->vcpu);
     if (d->mode == USER_EXEC_AUTO && d->real_cpuid && !d->xcr0_offered && !d->traits.own_xcr0)
@@ -95,7 +105,7 @@ static void set_direct(struct vm *vm, struct space_score *s, bool direct)
     uint64_t bit = BIT64(s - d->score);
 
     s->direct = direct;
-    s->ticks = s->shorts = s->hold = 0;
+    s->ticks = s->shorts = s->hold = s->touches = 0;
     d->promoted = direct ? d->promoted | bit : d->promoted & ~bit;
     if (d->mode == USER_EXEC_AUTO)
         bt_return_at_user(vm, d->promoted);
@@ -162,17 +172,21 @@ void direct_note_translated(struct vcpu *v, unsigned entered_cpl)
     struct direct *d = v->vm->direct;
     struct stats *st = v->vm->stats;
     struct space_score *s;
+    bool computing;
 
     if (d->mode == USER_EXEC_TRANSLATE || v->cpl != 3)
         return;
     s = score_of(v);
     if (s->hold && !v->attention) /* user mode was entered */
         s->hold--;
-    if (d->mode != USER_EXEC_AUTO || entered_cpl != 3 || !v->attention)
+    if (entered_cpl != 3 || !v->attention)
         return;
-    s->ticks = st->soft_interrupts + st->exceptions == d->traps_at_tick ? s->ticks + 1 : 0;
+    computing = st->soft_interrupts + st->exceptions == d->traps_at_tick;
+    s->ticks = computing ? (uint8_t)min_u64(s->ticks + 1u, PROMOTE_AT) : 0;
     d->traps_at_tick = st->soft_interrupts + st->exceptions;
-    if (s->ticks >= PROMOTE_AT)
+    if (computing && s->touching)
+        s->hold = 0;
+    if (d->mode == USER_EXEC_AUTO && s->ticks >= PROMOTE_AT)
         set_direct(v->vm, s, true);
 }
 
@@ -205,6 +219,23 @@ static void hand_over(struct vcpu *v, uint64_t cycles)
     v->vm->stats->sensitive_exits++;
     s->hold_next = cycles >= d->short_cycles || !s->hold_next ? 1 : (uint8_t)min_u64(s->hold_next * 2, HOLD_MAX);
     s->hold = s->hold_next;
+    s->touching = false;
+}
+
+/* A true page fault after so many cycles: one of a streak? */
+static void note_touch(struct vcpu *v, uint64_t cycles)
+{
+    const struct direct *d = v->vm->direct;
+    struct space_score *s = score_of(v);
+
+    if (!d->streaks)
+        return;
+    s->touches = cycles < d->short_cycles ? s->touches + 1 : 0;
+    if (s->touches < TOUCHES_AT)
+        return;
+    s->touches = TOUCHES_AT - 1; /* one more will do */
+    s->hold = TOUCHES_HOLD;
+    s->touching = true;
 }
 
 static void take_page_fault(struct vcpu *v, unsigned view, uint64_t cycles)
@@ -221,6 +252,7 @@ static void take_page_fault(struct vcpu *v, unsigned view, uint64_t cycles)
         d->prefill_gla = v->exit.cr2;
         d->prefill_eip = v->eip;
         d->prefill_access = access;
+        note_touch(v, cycles);
         vcpu_deliver_fault(v, &f);
         break;
     case FILL_SENSITIVE:

@@ -95,6 +95,7 @@ bool world_take_dirty(struct vm *vm, unsigned view, gla_t gla);
 #define MAP_W 1u
 #define MAP_X 2u
 #define MAP_U 4u /* a user page; only spaces need to know */
+#define MAP_SOON 8u /* the guest is about to touch them all: what saves the host's faults pays */
 /* Map npages of guest RAM at gpa to gla in a view (replacing what was there); false: resources ran out, perhaps half way;
  * the caller drops entries, where views are spaces of any of them, and tries the very same again. */
 bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npages, unsigned prot);

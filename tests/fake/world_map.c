@@ -100,7 +100,8 @@ bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npag
             return false;
         }
         page_put(view, (gla >> PAGE_SHIFT) + i,
-                 (struct fake_page){.gpn = gpa_to_gpn(gpa) + i, .mapped = 1, .dirty = 1, .prot = (uint8_t)prot});
+                 (struct fake_page){.gpn = gpa_to_gpn(gpa) + i, .mapped = 1, .dirty = 1,
+                                    .prot = (uint8_t)(prot & ~MAP_SOON), .soon = (prot & MAP_SOON) != 0});
     }
     fake_world.maps++;
     fake_world.pages_mapped += npages;
@@ -118,7 +119,7 @@ bool world_protect(struct vm *vm, unsigned view, gla_t gla, uint32_t npages, uns
         struct fake_page *page = &fake_world.page[view][(gla >> PAGE_SHIFT) + i];
 
         ASSERT(page->mapped);
-        page->prot = (uint8_t)prot;
+        page->prot = (uint8_t)(prot & ~MAP_SOON);
         page->dirty = 1;
     }
     return true;

@@ -17,6 +17,7 @@
 struct fake_page {
     gpn_t gpn;
     uint8_t mapped, prot, dirty;
+    uint8_t soon; /* it was mapped with MAP_SOON, which is not in prot */
 };
 
 struct fake_world {

@@ -410,6 +410,33 @@ Test(shadowmmu_fill, user_views_follow_cr3)
     check();
 }
 
+/* Runs of two pages. */
+Test(shadowmmu_fill, user_views_fill_ahead)
+{
+    unsigned view;
+
+    setup();
+    for (uint32_t i = 0; i < 16; i++)
+        set_pte(0, 0x08000000 + i * PAGE_SIZE, 0x800000 + i / 2 * 0x4000 + i % 2 * PAGE_SIZE + RWUAD);
+    view = mmu_user_view(v);
+    cr_assert_eq(mmu_fill(v, view, 0x08000000, 0, &f), FILL_MAPPED);
+    cr_assert(fake_mapping(view, 0x08001000)->mapped && !fake_mapping(view, 0x08001000)->soon);
+    cr_assert(!fake_mapping(view, 0x08002000)->mapped);
+    cr_assert_eq(mmu_fill(v, view, 0x08002000, 0, &f), FILL_MAPPED);
+    for (uint32_t i = 2; i < 8; i++)
+        cr_assert(fake_mapping(view, 0x08000000 + i * PAGE_SIZE)->soon, "%u", i);
+    cr_assert(!fake_mapping(view, 0x08008000)->mapped);
+    cr_assert_eq(mmu_fill(v, view, 0x0800c000, 0, &f), FILL_MAPPED); /* not what was expected */
+    cr_assert(fake_mapping(view, 0x0800d000)->mapped && !fake_mapping(view, 0x0800d000)->soon);
+    cr_assert(!fake_mapping(view, 0x0800e000)->mapped);
+    cr_assert_eq(mmu_fill(v, 0, 0x08002000, 0, &f), FILL_MAPPED); /* translated code's view knows nothing of this */
+    cr_assert(fake_mapping(0, 0x08003000)->mapped && !fake_mapping(0, 0x08003000)->soon);
+    set_pte(0, 0x08100000, 0xa00000 | RWUAD);
+    cr_assert_eq(mmu_fill(v, 0, 0x08100000, 0, &f), FILL_MAPPED);
+    cr_assert(fake_mapping(0, 0x08100000)->soon, "a single page is mapped to be touched");
+    check();
+}
+
 /* --- spaces --- */
 
 #define SHARED 0xd0000000u  /* a slot of the kernel's half, its table PT + 1 page */

@@ -20,6 +20,10 @@ static struct vm vm;
 static struct vcpu cpu;
 static unsigned entered;
 static bool cpuid_scanned;
+static bool touches;    /* user code takes true page faults ... */
+static uint64_t run_cycles; /* ... after so long */
+static uint64_t tsc;
+static bool no_streaks;
 static struct direct_traits traits;
 
 void bug_at(const char *file, int line, const char *what)
@@ -32,16 +36,16 @@ bool bt_interrupted(const struct vcpu *v) { return (void)v, false; }
 void bt_return_at_user(struct vm *m, uint64_t spaces) { (void)m, (void)spaces; }
 enum interp_result interp_run_one(struct vcpu *v) { return (void)v, INTERP_OK; }
 void interp_stepped(struct vcpu *v) { (void)v; }
-uint64_t io_rdtsc(void) { return 1; }
+uint64_t io_rdtsc(void) { return tsc; }
 enum fill_result mmu_fill(struct vcpu *v, unsigned view, gla_t gla, unsigned access, struct fault *f)
 {
     (void)v, (void)view, (void)gla, (void)access, (void)f;
-    return FILL_MAPPED;
+    return touches ? FILL_TRUE : FILL_MAPPED;
 }
 void mmu_prefill(struct vcpu *v, unsigned view, gla_t gla) { (void)v, (void)view, (void)gla; }
 void mmu_scan_for(struct vm *m, unsigned shows) { (void)m, cpuid_scanned = shows & DIRECT_SHOWS_CPUID; }
 unsigned mmu_user_view(struct vcpu *v) { return (void)v, 1; }
-void vcpu_deliver_fault(struct vcpu *v, const struct fault *f) { (void)v, (void)f; }
+void vcpu_deliver_fault(struct vcpu *v, const struct fault *f) { (void)v, (void)f, vm.stats->exceptions++; }
 bool vcpu_soft_int(struct vcpu *v, uint8_t vec, uint32_t next, struct fault *f)
 {
     return (void)v, (void)vec, (void)next, (void)f, true;
@@ -53,8 +57,10 @@ void world_enter_direct(struct vcpu *v, unsigned view)
 {
     (void)view;
     entered++;
-    v->attention = 1;
-    v->exit.kind = EXIT_ATTENTION;
+    tsc += run_cycles;
+    v->attention = !touches;
+    v->exit.kind = touches ? EXIT_FAULT : EXIT_ATTENTION;
+    v->exit.vec = VEC_PF;
 }
 
 /* A host with x87 to AVX-512 and protection keys. */
@@ -81,6 +87,7 @@ static void start(const char *model, enum user_exec mode, bool faulting)
     vm.cross = calloc(1, sizeof *vm.cross);
     arena_init(&vm.arena, malloc(1 << 16), 1 << 16);
     vm.cross->config.user_exec = mode;
+    vm.cross->config.bt.touch_direct = no_streaks;
     traits.shows = faulting ? 0 : DIRECT_SHOWS_CPUID;
     vm.cross->config.host_has_nx = 1;
     cpu.vm = &vm;
@@ -167,4 +174,54 @@ Test(world_direct, cheap_traps)
     cr_assert(direct_wanted(&cpu));
     start("host", USER_EXEC_TRANSLATE, false);
     cr_assert(!direct_wanted(&cpu));
+}
+
+/* How many first touches does a run of the loop take directly until it hands over to the translator? */
+static unsigned touched(unsigned most, uint64_t cycles)
+{
+    run_cycles = cycles;
+    touches = true;
+    entered = 0;
+    for (unsigned i = 0; i < most && direct_wanted(&cpu); i++) {
+        vm.stop = VM_STOP_EXIT; /* a stretch at a time */
+        direct_run(&cpu);
+        vm.stop = VM_RUNNING;
+    }
+    return entered;
+}
+
+/* Entries to user mode from the kernel, until direct code runs again. */
+static unsigned held(unsigned most)
+{
+    unsigned n = 0;
+
+    cpu.attention = 0;
+    while (n < most && !direct_wanted(&cpu)) {
+        direct_note_translated(&cpu, 0);
+        n++;
+    }
+    return n;
+}
+
+Test(world_direct, first_touches)
+{
+    start("btvmm32", USER_EXEC_DIRECT, true);
+    cr_assert_eq(touched(100, 1000000), 100, "with long runs between them they don't matter");
+    cr_assert_eq(touched(100, 1000), 4);
+    cr_assert_eq(held(100), 64);
+    cr_assert_eq(touched(100, 1000), 1, "still at it");
+    cpu.attention = 1;
+    direct_note_translated(&cpu, 3);
+    cr_assert(!direct_wanted(&cpu), "there was a fault since the last tick");
+    direct_note_translated(&cpu, 3);
+    cr_assert(direct_wanted(&cpu), "it computes");
+    cr_assert_eq(touched(1, 1000000), 1);
+    cr_assert_eq(touched(100, 1000), 4, "a new streak");
+    no_streaks = true;
+    start("btvmm32", USER_EXEC_DIRECT, true);
+    cr_assert_eq(touched(100, 1000), 100);
+    no_streaks = false;
+    traits.cheap = true;
+    start("btvmm32", USER_EXEC_DIRECT, true);
+    cr_assert_eq(touched(100, 1000), 100);
 }

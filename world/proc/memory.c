@@ -13,6 +13,11 @@
 
 static int host_prot(unsigned prot) { return SYS_PROT_READ | (prot & MAP_W ? SYS_PROT_WRITE : 0); }
 
+static int host_flags(unsigned prot)
+{
+    return SYS_MAP_SHARED | SYS_MAP_FIXED | (prot & MAP_SOON ? SYS_MAP_POPULATE : 0);
+}
+
 static bool mapped(long err)
 {
     ASSERT(err >= 0 || err == -SYS_ENOMEM);
@@ -33,7 +38,7 @@ bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npag
     if (view)
         return uview_map(vm, view, gla, gpa, npages, prot);
     range_check(vm, gla, npages);
-    return mapped(sys6(SYS_NR_mmap, (long)gla, (long)len, host_prot(prot), sys_map_flags(npages),
+    return mapped(sys6(SYS_NR_mmap, (long)gla, (long)len, host_prot(prot), host_flags(prot),
                        vm->world->ram_fd, (long)gpa));
 }
 

@@ -74,13 +74,6 @@ static inline long sys4(long nr, long a, long b, long c, long d)
     return ret;
 }
 
-/* A single page is mapped because it is about to be touched: that saves the host's fault (0.4 us).  Of a run
- * most pages may never be. */
-static inline long sys_map_flags(uint32_t npages)
-{
-    return SYS_MAP_SHARED | SYS_MAP_FIXED | (npages == 1 ? SYS_MAP_POPULATE : 0);
-}
-
 __attribute__((noreturn)) static inline void sys_exit(int code)
 {
     for (;;)

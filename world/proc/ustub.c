@@ -94,10 +94,11 @@ STUB_INLINE long stub_order(const struct uorders *os, const struct uorder *o, ui
                             uint64_t fd_hi)
 {
     uint64_t len = (uint64_t)o->npages << PAGE_SHIFT;
+    uint64_t flags = flags_hi | SYS_MAP_SHARED | SYS_MAP_FIXED | (o->op == UORDER_MAP_SOON ? SYS_MAP_POPULATE : 0);
 
-    if (o->op == UORDER_MAP)
-        return sys6(SYS_NR_mmap, o->gla, (long)len, o->prot, (long)flags_hi | sys_map_flags(o->npages),
-                    (long)(fd_hi | os->ram_fd), (long)o->offset);
+    if (o->op == UORDER_MAP || o->op == UORDER_MAP_SOON)
+        return sys6(SYS_NR_mmap, o->gla, (long)len, o->prot, (long)flags, (long)(fd_hi | os->ram_fd),
+                    (long)o->offset);
     if (o->op == UORDER_PROTECT)
         return sys6(SYS_NR_mprotect, o->gla, (long)len, o->prot, (long)flags_hi, (long)fd_hi, 0);
     if (o->op == UORDER_UNMAP)

@@ -156,7 +156,7 @@ static void range_check(struct vm *vm, gla_t gla, uint32_t npages)
 
 bool uview_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npages, unsigned prot)
 {
-    const struct uorder o = { UORDER_MAP, gla, npages, host_prot(prot), gpa };
+    const struct uorder o = { prot & MAP_SOON ? UORDER_MAP_SOON : UORDER_MAP, gla, npages, host_prot(prot), gpa };
 
     range_check(vm, gla, npages);
     order_put(vm, view_get(vm->world, view), &o);

@@ -33,7 +33,7 @@
 #define ULDT_GS (3u << 3 | 7)
 #define ULDT_ENTRIES 4u
 
-enum uorder_op { UORDER_MAP, UORDER_PROTECT, UORDER_UNMAP, UORDER_LDT };
+enum uorder_op { UORDER_MAP, UORDER_MAP_SOON, UORDER_PROTECT, UORDER_UNMAP, UORDER_LDT };
 
 struct uorder {
     uint32_t op;
