@@ -78,6 +78,7 @@ static void expect_done(const char *scenario)
 
 Test(world_proc, callout) { expect_done("callout"); }
 Test(world_proc, faults) { expect_done("faults"); }
+Test(world_proc, ahead) { expect_done("ahead"); }
 Test(world_proc, attention) { expect_done("attention"); }
 Test(world_proc, storm) { expect_done("storm"); }
 Test(world_proc, fpu) { expect_done("fpu"); }

@@ -120,6 +120,78 @@ static void run_faults(struct vm *vm)
     CHECK(FAULTS("\x89\x05\x04\x00\x34\x12", VEC_PF, PFERR_U | PFERR_W, 0x12340004));
 }
 
+#define AHEAD 0x30000000u
+
+static void store(struct vm *vm, unsigned n)
+{
+    struct vcpu *v = vm->vcpu;
+    struct code c = code_at(vm, 64);
+
+    put_imm(&c, "\xa3", 1, AHEAD + n * PAGE_SIZE); /* mov %eax, moffs32 */
+    put_callout(&c, 1);
+    REGS_SET(v);
+    world_enter(v, WIN_TC + 64);
+}
+
+static bool stores(struct vm *vm, unsigned n)
+{
+    store(vm, n);
+    return vm->vcpu->exit.kind == EXIT_CALLOUT;
+}
+
+static bool absent(struct vm *vm, unsigned n)
+{
+    struct vcpu *v = vm->vcpu;
+
+    store(vm, n);
+    return v->exit.kind == EXIT_FAULT && v->exit.vec == VEC_PF && v->exit.cr2 == AHEAD + n * PAGE_SIZE && regs_are(v);
+}
+
+static bool touched(struct vm *vm, unsigned n, gpa_t gpa)
+{
+    put32(vm->ram + gpa, 0);
+    return world_map(vm, 0, AHEAD + n * PAGE_SIZE, gpa, 1, MAP_R | MAP_W | MAP_SOON) && stores(vm, n) &&
+           get32(vm->ram + gpa) == 0x11111111;
+}
+
+/* Pages that follow on from each other: each is there once it is mapped and no sooner, whatever is mapped ahead. */
+static void run_ahead(struct vm *vm)
+{
+    for (unsigned i = 0; i < 100; i++) {
+        CHECK(touched(vm, i, 0x10000 + i * PAGE_SIZE));
+        CHECK(absent(vm, i + 1) && absent(vm, i + 2) && absent(vm, i + 40));
+    }
+    CHECK(world_unmap(vm, 0, AHEAD + 99 * PAGE_SIZE, 1));
+    CHECK(absent(vm, 99) && absent(vm, 100) && stores(vm, 98));
+    CHECK(touched(vm, 100, 0x10000 + 100 * PAGE_SIZE)); /* the next one all the same */
+    /* What was expected does not come, or with other rights, or is mapped by a run. */
+    CHECK(touched(vm, 101, 0x8000) && absent(vm, 102));
+    CHECK(touched(vm, 102, 0x9000) && touched(vm, 103, 0xa000) && absent(vm, 104));
+    CHECK(world_map(vm, 0, AHEAD + 104 * PAGE_SIZE, 0xb000, 1, MAP_R | MAP_SOON) && absent(vm, 104));
+    CHECK(touched(vm, 105, 0xc000) && touched(vm, 106, 0xd000) && touched(vm, 107, 0xe000));
+    CHECK(world_map(vm, 0, AHEAD + 108 * PAGE_SIZE, 0x20000, 4, MAP_R | MAP_W));
+    CHECK(stores(vm, 108) && stores(vm, 111) && absent(vm, 112) && get32(vm->ram + 0x23000) == 0x11111111);
+    /* Another page lives where the next ones would go. */
+    CHECK(touched(vm, 202, 0x30000) && touched(vm, 200, 0x40000) && touched(vm, 201, 0x41000));
+    put32(vm->ram + 0x30000, 0);
+    CHECK(stores(vm, 202) && get32(vm->ram + 0x30000) == 0x11111111);
+    /* The last pages of RAM. */
+    CHECK(touched(vm, 300, vm->ram_size - 3 * PAGE_SIZE) && touched(vm, 301, vm->ram_size - 2 * PAGE_SIZE));
+    CHECK(touched(vm, 302, vm->ram_size - PAGE_SIZE) && absent(vm, 303));
+    CHECK(world_unmap(vm, 0, AHEAD, 400));
+    CHECK(absent(vm, 0) && absent(vm, 202) && absent(vm, 302));
+    /* Nothing is left behind: the host allows a process 65,530 mappings. */
+    for (unsigned i = 0; i < 66000; i++) {
+        gla_t gla = AHEAD + i * 5 * PAGE_SIZE;
+
+        CHECK(world_map(vm, 0, gla, 0x10000, 1, MAP_R | MAP_SOON));
+        CHECK(world_map(vm, 0, gla + PAGE_SIZE, 0x11000, 1, MAP_R | MAP_SOON));
+        CHECK(world_unmap(vm, 0, gla, 2));
+    }
+    for (unsigned i = 0; i < 64; i++)
+        CHECK(world_map(vm, 0, 0x20000000 + 2 * i * PAGE_SIZE, 0x10000, 1, MAP_R));
+}
+
 static void run_attention(struct vm *vm)
 {
     struct vcpu *v = vm->vcpu;
@@ -434,6 +506,7 @@ static const struct scenario {
 } scenarios[] = {
     { "callout", run_callout },
     { "faults", run_faults },
+    { "ahead", run_ahead },
     { "attention", run_attention },
     { "storm", run_storm },
     { "fpu", run_fpu },

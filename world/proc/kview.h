@@ -41,6 +41,14 @@ struct proc_clock {
 
 struct uviews;
 
+/* Pages mapped ahead (reserve.c): next..end-1 have no rights yet. */
+struct reserve {
+    uint32_t next, end;
+    uint32_t last;  /* the single page that was mapped last ... */
+    gpa_t last_gpa; /* ... and where to */
+    uint32_t size;  /* how many pages to take the next time */
+};
+
 struct world {
     struct vm *vm;
     struct vcpu *entered; /* whose guest code runs or ran last */
@@ -48,6 +56,7 @@ struct world {
     int ram_fd, win_fd, timer;
     uint8_t *win_rw; /* the whole window, writable */
     gla_t min_gla;
+    struct reserve reserve;
     uint16_t cs64; /* the host's 64-bit code selector */
 
     /* What the segment registers hold; `reload` forces them to be loaded again. */
@@ -71,6 +80,11 @@ struct world {
     struct uviews *u;
     unsigned uviews;
 };
+
+/* Map a single page that is about to be touched, if it follows on from the last one; false: do it the usual way. */
+bool reserve_map(struct world *w, gla_t gla, gpa_t gpa, int prot);
+/* These pages are about to be mapped, protected or unmapped. */
+void reserve_drop(struct world *w, gla_t gla, uint32_t npages);
 
 static inline struct world *world_of_stack(void)
 {

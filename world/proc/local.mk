@@ -10,6 +10,7 @@ libmonproc_a_SOURCES += \
     %reldir%/main.c \
     %reldir%/memory.c \
     %reldir%/proc.h \
+    %reldir%/reserve.c \
     %reldir%/segments.c \
     %reldir%/sigframe.h \
     %reldir%/signal.c \

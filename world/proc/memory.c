@@ -38,6 +38,9 @@ bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npag
     if (view)
         return uview_map(vm, view, gla, gpa, npages, prot);
     range_check(vm, gla, npages);
+    if (npages == 1 && (prot & MAP_SOON) && reserve_map(vm->world, gla, gpa, host_prot(prot)))
+        return true;
+    reserve_drop(vm->world, gla, npages);
     return mapped(sys6(SYS_NR_mmap, (long)gla, (long)len, host_prot(prot), host_flags(prot),
                        vm->world->ram_fd, (long)gpa));
 }
@@ -47,6 +50,7 @@ bool world_protect(struct vm *vm, unsigned view, gla_t gla, uint32_t npages, uns
     if (view)
         return uview_protect(vm, view, gla, npages, prot);
     range_check(vm, gla, npages);
+    reserve_drop(vm->world, gla, npages);
     return mapped(sys3(SYS_NR_mprotect, (long)gla, (long)npages << PAGE_SHIFT, host_prot(prot)));
 }
 
@@ -55,6 +59,7 @@ bool world_unmap(struct vm *vm, unsigned view, gla_t gla, uint32_t npages)
     if (view)
         return uview_unmap(vm, view, gla, npages);
     range_check(vm, gla, npages);
+    reserve_drop(vm->world, gla, npages);
     return mapped(sys3(SYS_NR_munmap, (long)gla, (long)npages << PAGE_SHIFT, 0));
 }
 
