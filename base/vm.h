@@ -23,6 +23,7 @@ struct direct;
 struct inject;
 struct undo;
 struct cross;
+struct cross_config;
 
 enum vm_stop_kind {
     VM_RUNNING,
@@ -42,6 +43,7 @@ struct vm {
     struct stats *stats;
     struct trace_ring *trace;
     struct cross *cross;
+    struct cross_config *config; /* copied from cross and checked: world/config.h */
     struct vcpu *vcpu;
     struct mmu *mmu;
     struct bt *bt;

@@ -51,12 +51,12 @@ void bt_init(struct vm *vm)
     struct bt *bt = arena_alloc(&vm->arena, sizeof *bt, 64);
 
     vm->bt = bt;
-    bt->opt = vm->cross->config.bt;
+    bt->opt = vm->config->bt;
     if (bt->opt.tu_insns < 1 || bt->opt.tu_insns > TU_MAX_INSNS)
         bt->opt.tu_insns = TU_MAX_INSNS;
     if (bt->opt.inject_irq) /* all ends of TUs come to the run loop */
         bt->opt.no_chain = bt->opt.no_return_cache = bt->opt.no_indirect = 1;
-    bt->profile = vm->cross->config.profile;
+    bt->profile = vm->config->profile;
     bt->host_xcr0 = host_xcr0();
     bt->wd = world_win_data(vm);
     memset(bt->wd, 0, sizeof *bt->wd);

@@ -117,7 +117,7 @@ const char *cpuid_model_name(const struct cpuid_model *m)
 
 bool cpuid_has_nx(const struct vcpu *v)
 {
-    return v->vm->cross && v->vm->cross->config.host_has_nx;
+    return v->vm->config && v->vm->config->host_has_nx;
 }
 
 bool cpuid_has_edx(const struct vcpu *v, unsigned bit)
@@ -201,7 +201,7 @@ static void leaf_extended7(const struct cpuid_model *m, uint32_t subleaf, uint32
 
 static void leaf_tsc(const struct vcpu *v, uint32_t out[4])
 {
-    uint64_t hz = v->vm->cross ? v->vm->cross->config.tsc_hz : 0;
+    uint64_t hz = v->vm->config ? v->vm->config->tsc_hz : 0;
     uint32_t ratio = 1;
 
     if (!hz)

@@ -3,8 +3,8 @@
  *
  * World: VMX and VMM (shared memory; the same layout in every world).  No
  * pointers.  Each field has one writer, named beside it.  The VMM trusts
- * nothing here after start but the configuration, which it copies; indices of
- * the rings are masked on use.
+ * nothing here but the configuration, which it copies and checks
+ * (world/config.h); indices of the rings are masked on use.
  */
 #ifndef WORLD_CROSS_H
 #define WORLD_CROSS_H

@@ -77,16 +77,16 @@ struct direct {
 void direct_init(struct vm *vm)
 {
     struct direct *d = arena_alloc(&vm->arena, sizeof *d, 64);
-    uint64_t hz = vm->cross->config.tsc_hz ? vm->cross->config.tsc_hz : 2000000000;
+    uint64_t hz = vm->config->tsc_hz ? vm->config->tsc_hz : 2000000000;
 
     d->last = d->score;
-    d->mode = vm->cross->config.user_exec;
+    d->mode = vm->config->user_exec;
     d->short_cycles = hz / 1000000 * SHORT_RUN_US;
-    if (!world_direct_views(vm) || !vm->cross->config.host_has_nx)
+    if (!world_direct_views(vm) || !vm->config->host_has_nx)
         d->mode = USER_EXEC_TRANSLATE;
     d->traits = world_direct_traits(vm);
-    d->serve = !vm->inject && !vm->cross->config.bt.interp_only && !vm->cross->config.bt.interp_kernel;
-    d->streaks = !d->traits.cheap && !vm->cross->config.bt.touch_direct;
+    d->serve = !vm->inject && !vm->config->bt.interp_only && !vm->config->bt.interp_kernel;
+    d->streaks = !d->traits.cheap && !vm->config->bt.touch_direct;
     d->real_cpuid = d->traits.shows & DIRECT_SHOWS_CPUID;
     d->xcr0_offered = cpuid_xcr0_mask(vm->vcpu);
     if (d->mode == USER_EXEC_AUTO && d->real_cpuid && !d->xcr0_offered && !d->traits.own_xcr0)

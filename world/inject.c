@@ -25,7 +25,7 @@ struct inject {
 
 void inject_init(struct vm *vm)
 {
-    vm->inject = vm->cross->config.bt.inject_irq ? arena_alloc(&vm->arena, sizeof *vm->inject, 8) : NULL;
+    vm->inject = vm->config->bt.inject_irq ? arena_alloc(&vm->arena, sizeof *vm->inject, 8) : NULL;
 }
 
 void inject_reset(struct vm *vm)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libmonitor_a_SOURCES += \
+    %reldir%/config.c \
+    %reldir%/config.h \
     %reldir%/cross.h \
     %reldir%/direct.c \
     %reldir%/direct.h \

@@ -20,6 +20,7 @@
 #include "cpu/io.h"
 #include "devices/hot/board.h"
 #include "shadowmmu/mmu.h"
+#include "world/config.h"
 #include "world/cross.h"
 #include "world/direct.h"
 #include "world/inject.h"
@@ -53,7 +54,7 @@ static void boot_protected(struct vcpu *v, const struct boot_state *b)
 
 static void machine_reset(struct vm *vm)
 {
-    struct cross_config *c = &vm->cross->config;
+    const struct cross_config *c = vm->config;
     struct board_config bc = { .ram_size = vm->ram_size, .wallclock_ns = c->wallclock_ns, .serial_tx = console_tx,
                                .opaque = vm, .debug_exit_port = (uint16_t)c->debug_exit_port };
 
@@ -70,7 +71,7 @@ static void machine_reset(struct vm *vm)
 static void machine_init(struct vm *vm)
 {
     vm->vcpu->vm = vm;
-    vm->vcpu->cpuid = cpuid_model_find(vm->cross->config.cpu_model);
+    vm->vcpu->cpuid = cpuid_model_find(vm->config->cpu_model);
     if (!vm->vcpu->cpuid)
         vm->vcpu->cpuid = cpuid_model_find("btvmm32");
     vm->board = arena_alloc(&vm->arena, board_size(), 64);
@@ -130,8 +131,8 @@ static void take_host_requests(struct vm *vm)
 
 static void take_events(struct vm *vm)
 {
-    if (unlikely(vm->cross->config.bt.monitor_bug) && vm->stats->interrupts >= BREAK_AT)
-        monitor_bug(vm->cross->config.bt.monitor_bug);
+    if (unlikely(vm->config->bt.monitor_bug) && vm->stats->interrupts >= BREAK_AT)
+        monitor_bug(vm->config->bt.monitor_bug);
     vm->vcpu->attention = 0;
     console_rx(vm);
     board_advance(vm->board, world_now(vm));
@@ -191,7 +192,7 @@ static void take_halt(struct vm *vm)
 
 static bool interp_wanted(const struct vcpu *v)
 {
-    const struct bt_options *o = &v->vm->cross->config.bt;
+    const struct bt_options *o = &v->vm->config->bt;
 
     return o->interp_only || (o->interp_user && v->cpl == 3) || (o->interp_kernel && v->cpl != 3);
 }
@@ -219,7 +220,7 @@ static void write_dump(struct vm *vm)
 {
     struct cross *x = vm->cross;
     const struct vcpu *v = vm->vcpu;
-    const struct bt_options *o = &x->config.bt;
+    const struct bt_options *o = &vm->config->bt;
     struct cross_end e = { .valid = 1, .eip = v->eip, .cr0 = v->cr0, .cr3 = v->cr3, .cr4 = v->cr4 };
 
     vcpu_dump(v, x->dump, sizeof x->dump);
@@ -239,7 +240,8 @@ static void report_stop(struct vm *vm)
     struct cross *x = vm->cross;
 
     count_time(vm);
-    write_dump(vm);
+    if (vm->bt) /* or there never was a machine */
+        write_dump(vm);
     memcpy(x->stop_msg, vm->stop_msg, sizeof x->stop_msg);
     x->stop_code = vm->stop_code;
     x->stopped = vm->stop;
@@ -269,7 +271,8 @@ static void run_until_stop(struct vm *vm)
 void monitor_main(struct vm *vm)
 {
     vm->start_tsc = io_rdtsc();
-    machine_init(vm);
+    if (config_take(vm))
+        machine_init(vm);
     for (;;) {
         run_until_stop(vm);
         if (vm->stop != VM_STOP_RESET)
@@ -278,7 +281,8 @@ void monitor_main(struct vm *vm)
         if (vm->cross->host_stop)
             break;
         vm->stop = VM_RUNNING;
-        machine_reset(vm);
+        if (config_take(vm))
+            machine_reset(vm);
     }
     report_stop(vm);
 }

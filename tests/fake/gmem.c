@@ -34,6 +34,7 @@ struct vcpu *fake_vcpu_new(void)
     vm.stats = &stats;
     vm.trace = &trace;
     vm.cross = &cross;
+    vm.config = &cross.config;
     vm.vcpu = &v;
     v.vm = &vm;
     v.cpuid = cpuid_model_find("btvmm32");

@@ -393,6 +393,7 @@ struct vm *fake_bt_new(const struct bt_options *opt)
         vm->stats = malloc(sizeof *vm->stats);
         vm->trace = calloc(1, sizeof *vm->trace);
         vm->cross = calloc(1, sizeof *vm->cross);
+        vm->config = &vm->cross->config;
         vm->vcpu = &fake_bt.vcpu;
         arena_init(&vm->arena, malloc(ARENA_SIZE), ARENA_SIZE);
     }

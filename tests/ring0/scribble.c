@@ -3,7 +3,8 @@
  * A hostile caller of the ring-0 world: it writes at random to all that it shares with the monitor, struct cross and guest
  * RAM, before the VM starts and while it runs.
  *
- * Its VM may break in any way that ends it; every request must come back, by a signal at the latest.
+ * Its VM may end in any way but by a bug of the monitor (the module tells the kernel's log); every request must come
+ * back, by a signal at the latest. Nor does the module take a caller whose memory is too small for the monitor.
  *
  * Usage: scribble VMS SEED.  World: hosted, in the emulated machine; as root.
  */
@@ -28,20 +29,37 @@
 #define SHARED_SIZE ((sizeof(struct cross) + 4095) & ~4095ul)
 #define EIP 0x1000u
 
-/* The guest: console output and input, time, memory, code that changes. */
+/* The guest: paging, console output and input, time, memory by way of page tables, code that changes. */
 static const uint8_t guest[] = {
-    0xba, 0xf8, 0x03, 0, 0,             /* mov $0x3f8,%edx */
+    0xb8, 0, 0x30, 0, 0,                /* mov $0x3000,%eax */
+    0x0f, 0x22, 0xd8,                   /* mov %eax,%cr3 */
+    0x0f, 0x20, 0xc0,                   /* mov %cr0,%eax */
+    0x0d, 0, 0, 0, 0x80,                /* or $0x80000000,%eax */
+    0x0f, 0x22, 0xc0,                   /* mov %eax,%cr0 */
+    0xba, 0xf8, 0x03, 0, 0,             /* 0x1013: mov $0x3f8,%edx */
     0xee, 0xec,                         /* out %al,%dx; in %dx,%al */
-    0xff, 0x05, 0, 0x20, 0, 0,          /* incl 0x2000 */
+    0xff, 0x05, 0, 0x90, 0, 0,          /* incl 0x9000 */
     0x0f, 0x31,                         /* rdtsc */
     0xfe, 0x05, 0x01, 0x11, 0, 0,       /* incb 0x1101 */
-    0xe8, 0xe6, 0, 0, 0,                /* call 0x1100 */
+    0xe8, 0xd3, 0, 0, 0,                /* call 0x1100 */
+    0x0f, 0x31,                         /* rdtsc */
+    0x25, 0xfc, 0xff, 0x3f, 0,          /* and $0x3ffffc,%eax */
+    0x0d, 0, 0, 0x01, 0,                /* or $0x10000,%eax */
+    0xff, 0x00,                         /* incl (%eax) */
+    0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8, /* mov %cr3,%eax; mov %eax,%cr3 */
     0xe7, 0x80,                         /* out %eax,$0x80 */
-    0xeb, 0xdd,                         /* jmp 0x1000 */
+    0xeb, 0xce,                         /* jmp 0x1013 */
 };
 static const uint8_t changing[] = { 0xb8, 0, 0, 0, 0, 0xc3 }; /* mov $0,%eax; ret */
+/* Of page faults: behind the instruction. */
+static const uint8_t handler[] = { 0x83, 0xc4, 4, 0x83, 0x04, 0x24, 2, 0xcf }; /* add $4,%esp; addl $2,(%esp); iret */
+#define PAGE_DIRECTORY 0x3000u
+#define PAGE_TABLE 0x4000u
+#define GDT 0x7000u
+#define GUEST_END 0x8000u
+#define FREE_ENTRIES 16u /* of the page table: not of what the guest lives in */
 
-struct calls { unsigned long runs; unsigned dead, ended; }; /* of the process that runs the VM; shared */
+struct calls { volatile unsigned long runs; volatile unsigned dead, ended; }; /* of the process that runs the VM; shared */
 
 static uint64_t state;
 
@@ -74,6 +92,14 @@ static uint64_t value(void)
     return n & 1 ? odd[(n >> 8) % (sizeof odd / sizeof odd[0])] : number();
 }
 
+/* With mercy, only what the guest survives. */
+static void guest_scribble(uint8_t *ram, uint64_t n, uint64_t x, bool mercy)
+{
+    const unsigned first = mercy ? PAGE_TABLE + FREE_ENTRIES * 4 : 0, end = mercy ? PAGE_TABLE + 4096 : GUEST_END;
+
+    memcpy(ram + first + n % (end - first - 8), &x, 8);
+}
+
 /* One word; the fields before the large arrays and after them get as many as the arrays. */
 static void scribble(struct cross *c, uint8_t *ram, bool mercy)
 {
@@ -86,7 +112,7 @@ static void scribble(struct cross *c, uint8_t *ram, bool mercy)
         at = (n >> 8) % (SHARED_SIZE - 8);
         break;
     case 1:
-        memcpy(ram + (n >> 8) % (0x4000 - 8), &x, 8);
+        guest_scribble(ram, n >> 8, x, mercy);
         return;
     case 2:
         at = (n >> 8) % sizeof c->config;
@@ -106,6 +132,12 @@ static void scribble(struct cross *c, uint8_t *ram, bool mercy)
     memcpy(base + at, &x, n >> 60 & 1 ? 8 : 4);
     if (mercy) /* or few would live for long */
         c->host_stop = c->config.bt.monitor_bug = 0;
+}
+
+static struct btmon_create sizes(struct cross *c, uint8_t *ram)
+{
+    return (struct btmon_create){ .version = BTMON_VERSION, .ram_addr = (uintptr_t)ram, .ram_size = RAM_SIZE,
+                                  .shared_addr = (uintptr_t)c, .shared_size = SHARED_SIZE, .private_size = PRIVATE_SIZE };
 }
 
 /* Whatever the monitor asks for is granted by calling again. */
@@ -128,17 +160,30 @@ static void run(int fd, struct calls *calls)
     }
 }
 
-static bool create(int fd, struct cross *c, uint8_t *ram)
+static void guest_make(uint8_t *ram)
 {
-    struct btmon_create create = { .version = BTMON_VERSION, .ram_addr = (uintptr_t)ram, .ram_size = RAM_SIZE,
-                                   .shared_addr = (uintptr_t)c, .shared_size = SHARED_SIZE, .private_size = PRIVATE_SIZE };
+    static const uint64_t gdt[] = { 0, 0x00cf9b000000ffff, 0x00cf93000000ffff }, gate = 0x00008e0000081200;
+    uint32_t *table = (uint32_t *)(ram + PAGE_TABLE);
 
-    c->config = (struct cross_config){ .ram_size = RAM_SIZE, .tsc_hz = 1000000000, .host_has_nx = 1, .cpu_model = "btvmm32",
-                                       .boot = { .protected_mode = 1, .eip = EIP, .cs = 8, .ds = 16 } };
-    c->config.boot.gpr[4] = 0x8000;
-    c->started = 1;
     memcpy(ram + EIP, guest, sizeof guest);
     memcpy(ram + EIP + 0x100, changing, sizeof changing);
+    memcpy(ram + EIP + 0x200, handler, sizeof handler);
+    memcpy(ram + 14 * 8, &gate, sizeof gate);
+    memcpy(ram + GDT, gdt, sizeof gdt);
+    *(uint32_t *)(ram + PAGE_DIRECTORY) = PAGE_TABLE | 3;
+    for (uint32_t i = 0; i < 1024; i++)
+        table[i] = i << 12 | 3;
+}
+
+static bool create(int fd, struct cross *c, uint8_t *ram)
+{
+    const struct btmon_create create = sizes(c, ram);
+
+    c->config = (struct cross_config){ .ram_size = RAM_SIZE, .tsc_hz = 1000000000, .host_has_nx = 1, .cpu_model = "btvmm32",
+                                       .boot = { .protected_mode = 1, .eip = EIP, .cs = 8, .ds = 16, .gdt_base = GDT, .gdt_limit = 23 } };
+    c->config.boot.gpr[4] = 0x8000;
+    c->started = 1;
+    guest_make(ram);
     return !ioctl(fd, BTMON_CREATE, &create);
 }
 
@@ -167,6 +212,34 @@ static long long now_ms(void)
     return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
 }
 
+/* Sizes that the monitor can't do with, each by a page or by much. */
+static bool refused(void)
+{
+    struct cross *c = memory(SHARED_SIZE);
+    uint8_t *ram = memory(RAM_SIZE);
+    struct btmon_create good = sizes(c, ram), bad[6];
+    int fd = open(BTMON_DEVICE, O_RDWR | O_CLOEXEC);
+    bool all = fd >= 0;
+
+    for (unsigned i = 0; i < 6; i++)
+        bad[i] = good;
+    bad[0].ram_size -= 4096;
+    bad[1].ram_size = (3ull << 30) + 4096;
+    bad[2].shared_size -= 4096;
+    bad[3].shared_size = 4096;
+    bad[4].private_size -= 4096;
+    bad[5].private_size = 4096;
+    for (unsigned i = 0; i < 6; i++)
+        if (ioctl(fd, BTMON_CREATE, &bad[i]) == 0 || errno != EINVAL) {
+            printf("sizes %u: %s\n", i, strerror(errno));
+            all = false;
+        }
+    close(fd);
+    munmap(c, SHARED_SIZE);
+    munmap(ram, RAM_SIZE);
+    return all;
+}
+
 static void one_vm(unsigned i, struct calls *calls, unsigned *killed)
 {
     struct cross *c = memory(SHARED_SIZE);
@@ -186,6 +259,8 @@ static void one_vm(unsigned i, struct calls *calls, unsigned *killed)
     pid = fork();
     if (!pid)
         run(fd, calls);
+    for (until = now_ms() + 200; i % 3 && now_ms() < until && calls->runs < 2 && !calls->dead && !calls->ended;)
+        usleep(1000); /* let it take its configuration */
     until = now_ms() + 200;
     while (now_ms() < until)
         for (unsigned n = 0; n < 4096 / gap; n++) {
@@ -210,8 +285,10 @@ int main(int argc, char **argv)
 
     state = argc > 2 ? strtoull(argv[2], NULL, 0) * 2 + 1 : 1;
     sigaction(SIGUSR1, &sa, NULL);
+    if (!refused())
+        return 1;
     for (unsigned i = 0; i < vms; i++) {
-        memset(calls, 0, sizeof *calls);
+        *calls = (struct calls){ 0 };
         one_vm(i, calls, &killed);
         dead += calls->dead;
         ended += calls->ended;

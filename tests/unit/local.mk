@@ -59,6 +59,13 @@ UNIT_TESTS += %reldir%/bt_xsave
 %canon_reldir%_bt_xsave_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_bt_xsave_LDADD = $(MON_LIBS)
 
+UNIT_TESTS += %reldir%/world_config
+%canon_reldir%_world_config_SOURCES = %reldir%/world_config.c
+%canon_reldir%_world_config_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_world_config_CFLAGS = $(unit_cflags)
+%canon_reldir%_world_config_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_world_config_LDADD = $(MON_LIBS)
+
 UNIT_TESTS += %reldir%/world_direct
 %canon_reldir%_world_direct_SOURCES = %reldir%/world_direct.c
 %canon_reldir%_world_direct_CPPFLAGS = $(unit_cppflags)

@@ -85,6 +85,7 @@ static void start(const char *model, enum user_exec mode, bool faulting)
     vm.stats = calloc(1, sizeof *vm.stats);
     vm.trace = calloc(1, sizeof *vm.trace);
     vm.cross = calloc(1, sizeof *vm.cross);
+    vm.config = &vm.cross->config;
     arena_init(&vm.arena, malloc(1 << 16), 1 << 16);
     vm.cross->config.user_exec = mode;
     vm.cross->config.bt.touch_direct = no_streaks;

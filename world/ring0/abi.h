@@ -29,7 +29,7 @@ typedef uint8_t __u8;
 #endif
 
 #define BTMON_DEVICE "/dev/btmon"
-#define BTMON_VERSION 1u /* of everything in this file */
+#define BTMON_VERSION 2u /* of everything in this file */
 
 /* --- the VMM world's linear addresses --- */
 #define MON_BASE 0x8000000000ul
@@ -54,6 +54,7 @@ struct mon_header {
     __u64 entry;      /* void entry(struct btmon_cross *), on the stack at MON_STACK_TOP, IF = 0, never returns */
     __u64 text_size;  /* bytes from MON_IMAGE on that are executable (a multiple of 4 KiB, header included) */
     __u64 image_size; /* bytes in all; the rest is read-only data */
+    __u64 ram_min, ram_max, shared_min, private_min; /* bytes that it can do with */
 };
 
 /* --- the crosspage: between module and monitor --- */
@@ -69,6 +70,8 @@ enum btmon_op {         /* what the monitor asks of the module when it calls to_
     BTMON_OP_DEAD,      /* the monitor has found itself broken: never enter again */
 };
 
+#define BTMON_WHY_SIZE 120u
+
 /* Exceptions that came while worlds were being switched, and wait for the host. */
 #define BTMON_HELD_NMI 1u
 #define BTMON_HELD_MC 2u
@@ -83,6 +86,7 @@ struct btmon_cross_abi {
     /* Monitor to module. */
     __u32 op, code;
     __u64 arg;
+    char why[BTMON_WHY_SIZE]; /* BTMON_OP_DEAD: for the kernel's log, terminated */
     __u64 alarm;        /* CLOCK_MONOTONIC ns at which event is to be set and the VMM world to be left; ~0 none */
     __u32 trace;        /* take the time stamps below */
     __u32 pad0;

@@ -15,6 +15,7 @@
         .quad   mon_entry
         .quad   mon_text_size           /* these by monitor.lds */
         .quad   mon_image_size
+        .quad   RING0_RAM_MIN, RING0_RAM_MAX, RING0_SHARED_MIN, RING0_PRIVATE_MIN
 
         .text
         .globl  mon_entry

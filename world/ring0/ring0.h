@@ -22,6 +22,12 @@
 #include "world/truncate.h"
 #include "world/world.h"
 
+/* --- what the monitor can do with (struct mon_header); the module turns other callers away --- */
+#define RING0_RAM_MIN (16ul << 20) /* base/vm.h */
+#define RING0_RAM_MAX (3ul << 30)
+#define RING0_SHARED_MIN sizeof(struct cross)
+#define RING0_PRIVATE_MIN (64ul << 20) /* with 3 GiB of RAM: 42 MiB of arena and window, 20 MiB of page tables */
+
 /* --- descriptor tables --- */
 
 /* A GDT of one page. The guest's own selectors lie below GDT_OURS, in place; the monitor's from there on. */

@@ -36,6 +36,7 @@ void ring0_die(struct world *w, const char *msg)
 {
     struct cross *x = w->shared;
 
+    fmt(w->cross->why, sizeof w->cross->why, "%s", msg); /* the caller can't write there */
     if (x->stopped == VM_RUNNING) {
         fmt(x->stop_msg, sizeof x->stop_msg, "%s", msg);
         __atomic_store_n(&x->stopped, VM_STOP_BUG, __ATOMIC_RELEASE);

@@ -14,5 +14,6 @@ timeout -s KILL 60 btvmm --world=ring0 -no-reboot -m 32M /guest.img -append time
 echo "@after $?"
 rmmod btmon
 echo "@rmmod $?"
+dmesg | sed -n 's/.*the monitor gave up: /@broke /p'
 dmesg | grep -E 'BUG|WARNING|Oops|Call Trace|general protection' | sed 's/^/@dmesg /'
 exit 0

@@ -151,7 +151,8 @@ int vm_run(struct vm *vm, struct btmon_run *arg)
 			return go_back(vm, 0);
 		}
 		if (abi->op == BTMON_OP_DEAD) {
-			pr_warn("the monitor gave up: code %u, %#llx\n", abi->code, abi->arg);
+			pr_warn("the monitor gave up: code %u, %#llx %.*s\n", abi->code, abi->arg,
+				(int)sizeof(abi->why), abi->why);
 			vm->dead = true;
 		}
 		cond_resched();

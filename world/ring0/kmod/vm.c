@@ -15,7 +15,7 @@
 #include "vm.h"
 
 #define IST_COUNT 3
-#define RAM_MAX ((MON_LOW_PDPT - MON_PFN_RAM) / sizeof(u32) * PAGE_SIZE)
+#define RAM_MAX ((u64)((MON_LOW_PDPT - MON_PFN_RAM) / sizeof(u32) * PAGE_SIZE))
 #define SHARED_MAX (MON_PRIVATE - MON_SHARED)
 static_assert(MON_PRIVATE_MAX <= MON_PFN_PRIVATE - MON_PRIVATE);
 static_assert(MON_PRIVATE_MAX / PAGE_SIZE * sizeof(u32) <= MON_PFN_RAM - MON_PFN_PRIVATE);
@@ -55,17 +55,20 @@ void vm_init(struct vm *vm)
 
 /* ------------------------------------------------------------ memory -- */
 
-static bool size_good(u64 size, u64 max)
+static bool size_good(u64 size, u64 min, u64 max)
 {
-	return size && size <= max && !(size % PAGE_SIZE);
+	return size && size >= min && size <= max && !(size % PAGE_SIZE);
 }
 
 static int check(const struct btmon_create *arg)
 {
+	const struct mon_header *h = image_header();
+
 	if (arg->version != BTMON_VERSION)
 		return -EPROTO;
-	if (arg->pad || !size_good(arg->ram_size, RAM_MAX) || !size_good(arg->shared_size, SHARED_MAX) ||
-	    !size_good(arg->private_size, MON_PRIVATE_MAX) || arg->ram_addr % PAGE_SIZE || arg->shared_addr % PAGE_SIZE)
+	if (arg->pad || !size_good(arg->ram_size, h->ram_min, min(h->ram_max, RAM_MAX)) ||
+	    !size_good(arg->shared_size, h->shared_min, SHARED_MAX) ||
+	    !size_good(arg->private_size, h->private_min, MON_PRIVATE_MAX) || arg->ram_addr % PAGE_SIZE || arg->shared_addr % PAGE_SIZE)
 		return -EINVAL;
 	return 0;
 }

@@ -51,6 +51,7 @@ __attribute__((section(".mon_header"), used)) static const struct mon_header hea
     .entry = (__u64)mon_entry,
     .text_size = (__u64)text_size,
     .image_size = (__u64)image_size,
+    .ram_max = ~0ull,
 };
 
 static __u64 rdtsc(void)
