@@ -36,5 +36,7 @@ static inline uint32_t page_offset(gla_t gla) { return gla & PAGE_MASK; }
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+/* Keep a pointer in its register: the compiler is not to work it out anew at each use. */
+#define KEEP_POINTER(p) __asm__("" : "+r"(p))
 
 #endif

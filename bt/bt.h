@@ -31,10 +31,7 @@ static inline unsigned bt_space(uint32_t cr3)
 }
 void bt_return_at_user(struct vm *vm, uint64_t spaces);
 
-/* Does an interrupt wait that the vCPU can take now? */
-bool bt_interrupted(const struct vcpu *v);
-
-/* Tell translated code whether an interrupt waits for IF. */
+/* An interrupt waits for IF, or not: for vcpu_interrupted(), and for translated code. */
 void bt_set_irq_pending(struct vm *vm, bool pending);
 
 /* Drop all translations. reason: enum bt_flush. */

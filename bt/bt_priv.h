@@ -163,6 +163,7 @@ struct bt {
     uint64_t host_xcr0;
     bool host_bmi2;
     struct windata *wd;
+    const struct mmu_gens *gens;
     uint8_t *tc_rw;
     tca_t tc_start, tc_next, tc_limit; /* after the fixed stubs */
     tca_t l2_stub[2], l1_miss[2];      /* [user] */
@@ -196,7 +197,10 @@ struct bt {
     struct seg synced[SEG_COUNT]; /* what wd->sel and the world's selectors were made for */
     uint32_t seg_state;      /* what world_seg_sync() was last called for */
     gla_t seg_limit;
+    uint32_t settled_mode;   /* all that an entry depends on was checked, for this mode, */
+    uint64_t settled_at;     /* when v->changes was this; 0: never */
     bool profile;            /* count cycles */
+    bool by_steps;           /* each entry and exit is of interest: no short ways */
     enum exit_reason reason; /* of the exit being handled */
     bool prefill;            /* a true page fault was delivered: */
     gla_t prefill_gla;       /*   at this address */

@@ -29,7 +29,11 @@ static bool do_mov_cr(struct vcpu *v, uint32_t sub, struct fault *f)
 
     if (v->cpl != 0)
         return fault_gp(f, 0);
-    return sub & SUB_CR_WRITE ? cr_write(v, SUB_CR(sub), *reg, f) : cr_read(v, SUB_CR(sub), reg, f);
+    if (!(sub & SUB_CR_WRITE))
+        return cr_read(v, SUB_CR(sub), reg, f);
+    if (SUB_CR(sub) != 3) /* what depends on CR3 has the MMU's generations to look at */
+        vcpu_changed(v);
+    return cr_write(v, SUB_CR(sub), *reg, f);
 }
 
 static bool do_invlpg(struct vcpu *v, uint32_t sub, struct fault *f)

@@ -150,6 +150,7 @@ void check_predict(struct vcpu *v, const struct tu *t)
     c->undo.overflow = false;
     note_state(c, v, 0);
     v->vm->undo = &c->undo;
+    v->gmem_gen++; /* no pointer that was kept may be written through */
     for (unsigned i = 0; i < t->ninsns && try_step(v, c, t, i, &undefined); i++) {
         c->steps++;
         note_state(c, v, undefined.ever);
@@ -158,6 +159,8 @@ void check_predict(struct vcpu *v, const struct tu *t)
     ASSERT(!c->undo.overflow);
     undo_roll_back(&c->undo);
     saved.attention = v->attention;
+    saved.gmem_gen = v->gmem_gen + 1; /* numbers never come back */
+    saved.changes = v->changes + 1;
     *v = saved;
 }
 

@@ -58,6 +58,7 @@ void bt_init(struct vm *vm)
         bt->opt.no_chain = bt->opt.no_return_cache = bt->opt.no_indirect = 1;
     bt->profile = vm->config->profile;
     bt->host_xcr0 = host_xcr0();
+    bt->gens = mmu_gens(vm);
     bt->wd = world_win_data(vm);
     memset(bt->wd, 0, sizeof *bt->wd);
     bt->host_bmi2 = host_has_bmi2();
@@ -65,6 +66,7 @@ void bt_init(struct vm *vm)
     bt_decoder_init(&bt->decoder);
     world_fence_end(vm);
     check_init(vm);
+    bt->by_steps = bt->profile || bt->check || vm->trace->mask;
     tc_init(vm);
     bt_reset(vm);
 }
@@ -77,6 +79,7 @@ void bt_reset(struct vm *vm)
     bt->fetch_gen++;
     bt->ctx_mode[0] = bt->ctx_mode[1] = ~0u;
     bt->seg_state = ~0u;
+    bt->settled_at = 0;
     bt->chain_from = NO_EXIT;
     bt->wd->irq_pending = 0;
     vm->vcpu->hsel_dirty = 0x3f;
@@ -95,14 +98,10 @@ void bt_return_at_user(struct vm *vm, uint64_t spaces)
     vm->bt->return_at_user = spaces;
 }
 
-bool bt_interrupted(const struct vcpu *v)
-{
-    return v->vm->bt->wd->irq_pending && (v->eflags & EFLAGS_IF);
-}
-
 void bt_set_irq_pending(struct vm *vm, bool pending)
 {
     vm->bt->wd->irq_pending = pending;
+    vm->vcpu->intr = pending;
 }
 
 /* --------------------------------------------------------- TLB events */
@@ -125,7 +124,7 @@ static bool code_pages_hold(struct vcpu *v)
 static void take_tlb_events(struct vcpu *v)
 {
     struct bt *bt = v->vm->bt;
-    const struct mmu_gens *g = mmu_gens(v->vm);
+    const struct mmu_gens *g = bt->gens;
 
     if (g->user != bt->fetched_user_gen || g->global != bt->seen_global_gen) {
         bt->fetch_gen++;
@@ -207,6 +206,55 @@ static bool take_segments(struct vcpu *v, uint32_t mode)
     return ok;
 }
 
+/* --------------------------------------------------------- the short way in */
+
+#define EFLAGS_UNUSUAL (EFLAGS_TF | EFLAGS_VM | EFLAGS_IOPL | EFLAGS_NT | EFLAGS_AC | EFLAGS_VIF | EFLAGS_VIP)
+
+/* v has been found fit to run translated in this mode.  Where user code's segments end may change any time. */
+static inline void settle(struct vcpu *v, uint32_t mode)
+{
+    struct bt *bt = v->vm->bt;
+    bool lasting = !mode_user(mode) && !bt->opt.inject_irq && !bt->by_steps && !v->shadow;
+
+    bt->settled_mode = mode;
+    bt->settled_at = lasting && !(v->eflags & EFLAGS_UNUSUAL) ? v->changes : 0;
+}
+
+/* Nothing but guest code and known gates and IRETs has run since: is v fit as it was then?  CS tells the CPL too. */
+static inline bool is_settled(const struct vcpu *v, const struct bt *bt)
+{
+    return bt->settled_at == v->changes && !(v->eflags & EFLAGS_UNUSUAL) &&
+           seg_equal(&v->seg[SEG_CS], &bt->synced[SEG_CS]) && seg_equal(&v->seg[SEG_SS], &bt->synced[SEG_SS]) &&
+           bt->gens->global == bt->seen_global_gen;
+}
+
+/* What translated code itself would find for v->eip in its lookup table. */
+static inline bool lookup_known(const struct vcpu *v, const struct bt *bt, unsigned user, tca_t *tca)
+{
+    const struct lookup_entry *e = &bt->wd->l2[user][l2_index(v->eip)];
+
+    if (e->eip != v->eip || e->tca == bt->l2_stub[user])
+        return false;
+    *tca = e->tca;
+    return true;
+}
+
+static inline void note_entry(struct vcpu *v, struct bt *bt)
+{
+    bt->recent[bt->nrecent++ % ARRAY_SIZE(bt->recent)] = v->eip;
+    bt_flags_out(v, bt);
+}
+
+/* Enter as before, by a known TU to which nothing is to be chained. */
+static inline bool enter_again(struct vcpu *v, struct bt *bt, tca_t *tca)
+{
+    if (!is_settled(v, bt) || bt->prefill || !lookup_known(v, bt, 0, tca))
+        return false;
+    v->hsel_dirty = 0; /* CS and SS, which are what they were */
+    note_entry(v, bt);
+    return true;
+}
+
 /* --------------------------------------------------------- finding a TU */
 
 static struct tu *find_or_make(struct vcpu *v, uint32_t mode, struct fault *f)
@@ -242,18 +290,6 @@ static void chain_pending(struct vcpu *v, struct tu *to)
     bt->chain_from = NO_EXIT;
 }
 
-/* What translated code itself would find for v->eip in its lookup table. */
-static bool lookup_known(struct vcpu *v, uint32_t mode, tca_t *tca)
-{
-    struct bt *bt = v->vm->bt;
-    const struct lookup_entry *e = &bt->wd->l2[mode_user(mode)][l2_index(v->eip)];
-
-    if (bt->chain_from != NO_EXIT || e->eip != v->eip || e->tca == bt->l2_stub[mode_user(mode)])
-        return false;
-    *tca = e->tca;
-    return true;
-}
-
 /* v is exact and may run translated: where to?  False: v has moved on or must go back. */
 static enum next next_tu(struct vcpu *v, tca_t *tca)
 {
@@ -272,9 +308,9 @@ static enum next next_tu(struct vcpu *v, tca_t *tca)
     bt->wd->xcr0 = (uint32_t)v->xcr0;
     t = NULL;
     if (likely(take_segments(v, mode))) {
-        bt->recent[bt->nrecent++ % ARRAY_SIZE(bt->recent)] = v->eip;
-        if (lookup_known(v, mode, tca)) {
-            bt_flags_out(v, bt);
+        settle(v, mode);
+        if (bt->chain_from == NO_EXIT && lookup_known(v, bt, mode_user(mode), tca)) {
+            note_entry(v, bt);
             return NEXT_ENTER;
         }
         t = find_or_make(v, mode, &f);
@@ -284,7 +320,7 @@ static enum next next_tu(struct vcpu *v, tca_t *tca)
         lookup_insert(bt, t);
         *tca = t->tca;
         check_predict(v, t);
-        bt_flags_out(v, bt);
+        note_entry(v, bt);
         return NEXT_ENTER;
     }
     bt->chain_from = NO_EXIT;
@@ -316,9 +352,16 @@ static bool resume_behind(struct vcpu *v, struct tu *t, unsigned n, tca_t *tca)
 static enum next go_on(struct vcpu *v, struct tu *t, unsigned n, uint32_t flushes, tca_t *tca)
 {
     struct bt *bt = v->vm->bt;
-    const struct mmu_gens *g = mmu_gens(v->vm);
+    const struct mmu_gens *g = bt->gens;
 
-    if (v->attention || (bt->wd->irq_pending && (v->eflags & EFLAGS_IF)) || !bt_can_run(v))
+    if (v->attention || vcpu_interrupted(v))
+        return NEXT_RETURN;
+    if (is_settled(v, bt) && bt->settled_mode == t->mode && flushes == bt->flush_count && t->live &&
+        resume_behind(v, t, n, tca)) {
+        bt_flags_out(v, bt);
+        return NEXT_ENTER;
+    }
+    if (!bt_can_run(v))
         return NEXT_RETURN;
     if (flushes != bt->flush_count || !t->live || (v->cpl == 3 && g->user != bt->seen_user_gen) ||
         g->global != bt->seen_global_gen || bt_mode(v) != t->mode || v->seg[SEG_CS].base != t->cs_base ||
@@ -326,12 +369,13 @@ static enum next go_on(struct vcpu *v, struct tu *t, unsigned n, uint32_t flushe
         return NEXT_LOOKUP;
     if (!take_segments(v, t->mode))
         return NEXT_LOOKUP;
+    settle(v, t->mode);
     bt_flags_out(v, bt);
     return NEXT_ENTER;
 }
 
 /* Interpret the instruction at v->eip, which is number n of t. */
-static enum next interpret(struct vcpu *v, struct tu *t, unsigned n, tca_t *tca)
+static __attribute__((noinline)) enum next interpret(struct vcpu *v, struct tu *t, unsigned n, tca_t *tca)
 {
     uint32_t flushes = v->vm->bt->flush_count;
     uint64_t t0 = v->vm->bt->profile ? io_rdtsc() : 0;
@@ -343,7 +387,7 @@ static enum next interpret(struct vcpu *v, struct tu *t, unsigned n, tca_t *tca)
 }
 
 /* MOV or POP to ES, DS, FS or GS. */
-static enum next load_segment(struct vcpu *v, struct tu *t, uint32_t sub, tca_t *tca)
+static __attribute__((noinline)) enum next load_segment(struct vcpu *v, struct tu *t, uint32_t sub, tca_t *tca)
 {
     unsigned n = SUB_INSN(sub);
     uint32_t flushes = v->vm->bt->flush_count, sel = v->gpr[SUB_REG(sub)];
@@ -448,7 +492,7 @@ static enum next take_callout(struct vcpu *v, tca_t *tca)
 }
 
 /* Stopped by an event at tca: exact now, or run on to the next boundary. */
-static enum next take_attention(struct vcpu *v, tca_t tca)
+static __attribute__((noinline)) enum next take_attention(struct vcpu *v, tca_t tca)
 {
     struct bt *bt = v->vm->bt;
 
@@ -456,6 +500,7 @@ static enum next take_attention(struct vcpu *v, tca_t tca)
         bt_unplant(bt);
         check_forget(bt);
         v->attention = 1;
+        vcpu_changed(v);
         return NEXT_RETURN;
     }
     bt_plant(v, tca);
@@ -497,7 +542,7 @@ static enum next take_page_fault(struct vcpu *v, tca_t *tca)
     }
 }
 
-static enum next take_fault(struct vcpu *v, tca_t *tca)
+static __attribute__((noinline)) enum next take_fault(struct vcpu *v, tca_t *tca)
 {
     struct exit e = v->exit;
     struct fault f = { .vec = (uint8_t)e.vec };
@@ -588,30 +633,30 @@ static enum next enter_profiled(struct vcpu *v, tca_t *tca)
 _Static_assert(offsetof(struct stats, cycles_other) - offsetof(struct stats, exits_chain) ==
                (2 * REASON_COUNT - 1) * sizeof(uint64_t), "ORDER EXIT_REASON");
 
-void bt_run(struct vcpu *v)
+/* Go on with v at an instruction boundary (NEXT_LOOKUP), or at tca (NEXT_ENTER). */
+static __attribute__((noinline)) void run(struct vcpu *v, enum next next, tca_t tca, unsigned start_cpl)
 {
     struct vm *vm = v->vm;
     struct bt *bt = vm->bt;
-    enum next next = NEXT_LOOKUP;
-    unsigned start_cpl = v->cpl, last_cpl = v->cpl;
+    unsigned last_cpl = v->cpl;
     bool entered = false;
-    tca_t tca = 0;
 
-    bt->chain_from = NO_EXIT;
     while (next != NEXT_RETURN && !vm->stop) {
         if (next == NEXT_LOOKUP) {
-            if (v->attention || (bt->wd->irq_pending && (v->eflags & EFLAGS_IF)) || !bt_can_run(v))
+            if (v->attention || vcpu_interrupted(v))
                 break;
             if (v->cpl == 3 && last_cpl != 3 && (start_cpl != 3 || (bt->return_at_user >> bt_space(v->cr3) & 1)))
                 break;
             last_cpl = v->cpl;
-            if (bt->opt.inject_irq && entered)
-                break;
-            entered = true;
-            next = next_tu(v, &tca);
-            if (next != NEXT_ENTER) {
-                world_breathe(vm);
-                continue;
+            if (bt->chain_from != NO_EXIT || !enter_again(v, bt, &tca)) {
+                if (!bt_can_run(v) || (bt->opt.inject_irq && entered))
+                    break;
+                entered = true;
+                next = next_tu(v, &tca);
+                if (next != NEXT_ENTER) {
+                    world_breathe(vm);
+                    continue;
+                }
             }
         }
         vm->stats->world_enters++;
@@ -622,6 +667,42 @@ void bt_run(struct vcpu *v)
             next = enter(v, &tca);
     }
     ASSERT(!bt->nplants || vm->stop);
+}
+
+/* The guest has left by the IRET that ends a handler, which leads where it did before. */
+static inline bool returned(struct vcpu *v, struct bt *bt)
+{
+    if (v->exit.kind != EXIT_CALLOUT || (bt->wd->callout_arg & 15) != CO_IRET || bt->nplants)
+        return false;
+    bt_flags_in(v, bt);
+    return iret_again(v);
+}
+
+/*
+ * What most often is to be done is a handler in the kernel that interrupted user code, from its gate to its IRET.
+ * All that run() would look at has been found in order before, or it takes over.
+ */
+void bt_run(struct vcpu *v)
+{
+    struct vm *vm = v->vm;
+    struct bt *bt = vm->bt;
+    unsigned start_cpl = v->cpl;
+    enum next next = NEXT_LOOKUP;
+    tca_t tca = 0;
+
+    bt->chain_from = NO_EXIT;
+    if (likely(!v->attention && !vcpu_interrupted(v) && !vm->stop) && enter_again(v, bt, &tca)) {
+        vm->stats->world_enters++;
+        world_enter(v, tca);
+        if (likely(returned(v, bt))) {
+            vm->stats->callouts++;
+            if (v->cpl == 3)
+                return;
+        } else {
+            next = take_exit(v, &tca);
+        }
+    }
+    run(v, next, tca, start_cpl);
 }
 
 unsigned bt_recent(const struct vm *vm, uint32_t *eip, unsigned max)

@@ -142,8 +142,6 @@ static bool event_protected(struct vcpu *v, const struct event *e, struct fault 
     bool v86 = vcpu_v86(v);
     struct seg ss;
 
-    if (gate_enter_seen(v, e->vec, e->soft, e->has_err ? &e->err : NULL, e->rf, e->ret_eip))
-        return true;
     if (!event_gate(v, e, &t.gate, t.ext, f))
         return false;
     if (unlikely(desc_type(t.gate) == DESC_TASK))
@@ -165,7 +163,7 @@ static bool event_protected(struct vcpu *v, const struct event *e, struct fault 
         return false;
     event_commit(v, &t, &ss, esp);
     if (likely(!v86))
-        gate_note(v, e->vec, from_cpl, t.inner, t.gate, t.code);
+        gate_note(v, e->vec, from_cpl, t.inner, e->has_err, t.gate, t.code);
     return true;
 }
 
@@ -195,6 +193,7 @@ static bool event_real(struct vcpu *v, const struct event *e, struct fault *f)
 
 static bool event_enter(struct vcpu *v, const struct event *e, struct fault *f)
 {
+    vcpu_changed(v);
     return likely(vcpu_pe(v)) ? event_protected(v, e, f) : event_real(v, e, f);
 }
 
@@ -240,6 +239,8 @@ static void event_deliver(struct vcpu *v, struct event e)
 {
     struct fault f;
 
+    if (likely(vcpu_pe(v) && !e.soft) && gate_enter_seen(v, e.vec, e.has_err ? &e.err : NULL, e.rf, e.ret_eip))
+        return;
     for (unsigned i = 0; i < EVENT_CHAIN_MAX; i++) {
         if (likely(event_enter(v, &e, &f)))
             return;
@@ -279,19 +280,36 @@ void vcpu_deliver_trap(struct vcpu *v, uint8_t vec)
     event_deliver(v, e);
 }
 
+/* By a gate that is known and lets INT n through; at CPL 0 all do. */
+static bool int_seen(struct vcpu *v, uint8_t vec, uint32_t next_eip)
+{
+    return vcpu_protected(v) && (v->cpl ? gate_int_seen(v, vec, next_eip) : gate_enter_seen(v, vec, NULL, false, next_eip));
+}
+
 bool vcpu_soft_int(struct vcpu *v, uint8_t vec, uint32_t next_eip, struct fault *f)
 {
-    struct event e = {.vec = vec, .soft = true, .ret_eip = next_eip};
+    struct event e;
     /* The one-byte INT3 and INTO are not sensitive to IOPL in V86 (20.2.7). */
     bool one_byte = (vec == VEC_BP || vec == VEC_OF) && next_eip - v->eip == 1;
     uint32_t eip = v->eip, cs = v->seg[SEG_CS].sel;
 
-    if (unlikely(vcpu_pe(v) && vcpu_v86(v) && vcpu_iopl(v) < 3 && !one_byte))
-        return fault_gp(f, 0);
-    if (!event_enter(v, &e, f))
-        return false;
+    if (unlikely(!int_seen(v, vec, next_eip))) {
+        if (vcpu_pe(v) && vcpu_v86(v) && vcpu_iopl(v) < 3 && !one_byte)
+            return fault_gp(f, 0);
+        e = (struct event){.vec = vec, .soft = true, .ret_eip = next_eip};
+        if (!event_enter(v, &e, f))
+            return false;
+    }
     v->vm->stats->soft_interrupts++;
     TRACE_EV(v->vm->trace, interrupt, vec, eip, cs);
+    return true;
+}
+
+bool vcpu_int_again(struct vcpu *v, uint8_t vec, uint32_t next_eip)
+{
+    if (TRACE_ON(v->vm->trace, interrupt) || !gate_int_seen(v, vec, next_eip))
+        return false;
+    v->vm->stats->soft_interrupts++;
     return true;
 }
 

@@ -19,6 +19,8 @@ void vcpu_deliver_trap(struct vcpu *v, uint8_t vec);
 /* INT n / INT3 / INTO: v->eip is the instruction; next_eip is pushed; gate DPL is checked.
  * V86: IOPL and CR4.VME rules.  False: *f is the fault (#GP etc.) to be delivered by the caller. */
 bool vcpu_soft_int(struct vcpu *v, uint8_t vec, uint32_t next_eip, struct fault *f);
+/* Likewise INT n, in protected mode proper, if it leads where one did before; v->eip need not be set. False: nothing has been done. */
+bool vcpu_int_again(struct vcpu *v, uint8_t vec, uint32_t next_eip);
 /* A maskable external interrupt; caller has checked vcpu_can_interrupt() and acknowledged the PIC. */
 void vcpu_deliver_interrupt(struct vcpu *v, uint8_t vec);
 void vcpu_deliver_nmi(struct vcpu *v);

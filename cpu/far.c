@@ -245,7 +245,7 @@ bool ret_code_check(struct vcpu *v, uint16_t sel, struct desc *d, struct fault *
 }
 
 /* May code of this ring go on using it? */
-static inline bool seg_stays(const struct seg *s, unsigned cpl)
+static bool seg_stays(const struct seg *s, unsigned cpl)
 {
     unsigned dpl = (s->attr & SEG_ATTR_DPL) >> SEG_ATTR_DPL_SHIFT;
 
@@ -253,18 +253,10 @@ static inline bool seg_stays(const struct seg *s, unsigned cpl)
            (s->attr & (SEG_ATTR_CODE | SEG_ATTR_EC)) == (SEG_ATTR_CODE | SEG_ATTR_EC);
 }
 
-static void null_unless(struct vcpu *v, unsigned seg)
+void ret_null_segment(struct vcpu *v, unsigned seg)
 {
-    if (unlikely(!seg_stays(&v->seg[seg], v->cpl)))
+    if (!seg_stays(&v->seg[seg], v->cpl))
         seg_set(v, seg, &(struct seg){.sel = 0});
-}
-
-void ret_null_segments(struct vcpu *v)
-{
-    null_unless(v, SEG_ES);
-    null_unless(v, SEG_DS);
-    null_unless(v, SEG_FS);
-    null_unless(v, SEG_GS);
 }
 
 static uint32_t slot_get(const uint8_t *frame, unsigned i, unsigned opsize)

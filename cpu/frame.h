@@ -82,7 +82,24 @@ void frame_narrow(uint32_t *slots, unsigned count);
 /* The code segment that a frame returns to (RETF, IRET; SDM 5.8.6). */
 bool ret_code_check(struct vcpu *v, uint16_t sel, struct desc *d, struct fault *f);
 /* After a return to an outer ring: null the data segments that it may not use. */
-void ret_null_segments(struct vcpu *v);
+void ret_null_segment(struct vcpu *v, unsigned seg);
+static inline bool seg_stays_always(const struct seg *s)
+{
+    unsigned attr = s->attr & (SEG_ATTR_P | SEG_ATTR_DPL);
+
+    return attr == (SEG_ATTR_P | SEG_ATTR_DPL) || !attr; /* DPL 3, or null */
+}
+static inline void ret_null_segments(struct vcpu *v)
+{
+    if (unlikely(!seg_stays_always(&v->seg[SEG_ES])))
+        ret_null_segment(v, SEG_ES);
+    if (unlikely(!seg_stays_always(&v->seg[SEG_DS])))
+        ret_null_segment(v, SEG_DS);
+    if (unlikely(!seg_stays_always(&v->seg[SEG_FS])))
+        ret_null_segment(v, SEG_FS);
+    if (unlikely(!seg_stays_always(&v->seg[SEG_GS])))
+        ret_null_segment(v, SEG_GS);
+}
 
 /* Commit helpers. */
 void cs_commit(struct vcpu *v, uint16_t sel, struct desc d, unsigned cpl);

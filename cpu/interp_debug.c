@@ -90,7 +90,7 @@ void interp_stepped(struct vcpu *v)
     debug_trap(v, DR6_BS);
 }
 
-enum interp_result interp_run_one(struct vcpu *v)
+static enum interp_result run_one(struct vcpu *v)
 {
     struct step_notes notes = { 0, false };
     bool tf = v->eflags & EFLAGS_TF;
@@ -115,5 +115,13 @@ enum interp_result interp_run_one(struct vcpu *v)
     tf = tf && !notes.no_trap;
     if (unlikely(tf || notes.watched) && !(v->shadow & SHADOW_SS))
         return debug_trap(v, notes.watched | (tf ? DR6_BS : 0));
+    return r;
+}
+
+enum interp_result interp_run_one(struct vcpu *v)
+{
+    enum interp_result r = run_one(v);
+
+    vcpu_changed(v);
     return r;
 }

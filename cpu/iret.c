@@ -58,12 +58,6 @@ static unsigned iret_read_frame(struct vcpu *v, uint32_t *slots, unsigned opsize
     return iret_read(v, slots, 0, 3, opsize, f) ? 3 : 0;
 }
 
-static void iret_done(struct vcpu *v)
-{
-    v->vm->stats->irets++;
-    TRACE_EV(v->vm->trace, iret, v->eip, v->seg[SEG_CS].sel, v->eflags);
-}
-
 static bool iret_real(struct vcpu *v, unsigned opsize, struct fault *f)
 {
     uint32_t slots[3];
@@ -130,11 +124,10 @@ static bool iret_protected(struct vcpu *v, unsigned opsize, struct fault *f)
 {
     uint32_t slots[SLOT_COUNT];
     unsigned have, from_cpl = v->cpl;
+    struct seg from = v->seg[SEG_SS];
     struct desc d;
     uint16_t cs;
 
-    if (likely(opsize == 4) && iret_seen(v))
-        return true;
     have = iret_read_frame(v, slots, opsize, f);
     if (!have)
         return false;
@@ -149,7 +142,7 @@ static bool iret_protected(struct vcpu *v, unsigned opsize, struct fault *f)
         if (!iret_outer(v, slots, d, opsize, f))
             return false;
         if (opsize == 4)
-            iret_note(v, from_cpl, d);
+            iret_note(v, from_cpl, &from, d);
         return true;
     }
     if (unlikely(slots[SLOT_EIP] > desc_limit(d)))
@@ -159,24 +152,43 @@ static bool iret_protected(struct vcpu *v, unsigned opsize, struct fault *f)
     cs_commit(v, cs, d, v->cpl);
     v->eip = slots[SLOT_EIP];
     if (opsize == 4)
-        iret_note(v, from_cpl, d);
+        iret_note(v, from_cpl, &from, d);
     return true;
 }
 
-bool iret(struct vcpu *v, unsigned opsize, uint32_t next_eip, struct fault *f)
+/* Protected mode, and no return to another task. */
+static inline bool iret_usual(const struct vcpu *v)
+{
+    return vcpu_pe(v) && !(v->eflags & (EFLAGS_VM | EFLAGS_NT));
+}
+
+bool iret_again(struct vcpu *v)
+{
+    return !(v->nmi_blocked | v->nmi_pending) && iret_usual(v) && !TRACE_ON(v->vm->trace, iret) && iret_seen(v);
+}
+
+static bool iret_whole(struct vcpu *v, unsigned opsize, uint32_t next_eip, struct fault *f)
 {
     bool ok;
 
-    v->nmi_blocked = false;
-    if (unlikely(v->nmi_pending))
-        v->attention = 1; /* it is taken before the next instruction */
+    vcpu_changed(v);
     if (unlikely(!vcpu_protected(v)))
         ok = iret_real(v, opsize, f);
     else if (unlikely(v->eflags & EFLAGS_NT))
         ok = iret_task(v, next_eip, f);
     else
         ok = iret_protected(v, opsize, f);
-    if (ok)
-        iret_done(v);
+    v->vm->stats->irets += ok;
     return ok;
+}
+
+bool iret(struct vcpu *v, unsigned opsize, uint32_t next_eip, struct fault *f)
+{
+    v->nmi_blocked = false;
+    if (unlikely(v->nmi_pending))
+        v->attention = 1; /* it is taken before the next instruction */
+    if (!(opsize == 4 && iret_usual(v) && iret_seen(v)) && !iret_whole(v, opsize, next_eip, f))
+        return false;
+    TRACE_EV(v->vm->trace, iret, v->eip, v->seg[SEG_CS].sel, v->eflags);
+    return true;
 }

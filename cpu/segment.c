@@ -75,6 +75,7 @@ void seg_set(struct vcpu *v, unsigned seg, const struct seg *s)
     if (!seg_equal(&v->seg[seg], s))
         v->hsel_dirty |= 1u << seg;
     v->seg[seg] = *s;
+    vcpu_changed(v);
     TRACE_EV(v->vm->trace, seg_load, seg, s->sel, s->base);
 }
 

@@ -217,6 +217,7 @@ static void switch_load(struct vcpu *v, const struct switching *s, const struct 
     seg_from_desc(&v->tr, s->sel, s->d);
     v->tr.attr |= 2;
     v->cr0 |= CR0_TS;
+    vcpu_changed(v);
     memcpy(v->gpr, t->gpr, sizeof(v->gpr));
     v->eip = t->eip;
     v->eflags = (t->eflags & TSS_EFLAGS) | EFLAGS_FIXED;

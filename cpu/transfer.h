@@ -21,6 +21,9 @@ enum task_how { TASK_JMP, TASK_CALL, TASK_IRET, TASK_INT };
 bool task_switch(struct vcpu *v, uint16_t tss_sel, enum task_how how, uint32_t next_eip,
                  bool has_err, uint32_t err, struct fault *f);
 
+/* A 32-bit IRET in protected mode, if it leads where one did before; false: nothing has been done. */
+bool iret_again(struct vcpu *v);
+
 /* Push/pop helpers on the current stack (honour SS.B); nothing moves on a fault. */
 bool stack_push(struct vcpu *v, uint32_t value, unsigned opsize, struct fault *f);
 bool stack_peek(struct vcpu *v, uint32_t skip, uint32_t *value, unsigned opsize, struct fault *f);

@@ -28,7 +28,8 @@ void vcpu_reset(struct vcpu *v)
     struct vm *vm = v->vm;
     void *exit_entry = v->exit_entry;
     uint64_t mon_rsp = v->mon_rsp;
-    uint32_t gen = v->mmu_mode_gen, id[4];
+    uint32_t gen = v->mmu_mode_gen, gmem_gen = v->gmem_gen, id[4];
+    uint64_t changes = v->changes;
 
     memset(v, 0, sizeof(*v));
     v->cpuid = cpuid;
@@ -36,6 +37,8 @@ void vcpu_reset(struct vcpu *v)
     v->exit_entry = exit_entry;
     v->mon_rsp = mon_rsp;
     v->mmu_mode_gen = gen + 1;
+    v->gmem_gen = gmem_gen + 1;
+    v->changes = changes + 1;
 
     reset_segments(v);
     cpuid_query(v, 1, 0, id);

@@ -60,25 +60,45 @@ struct xstate {
 /* What gates and IRETs led to: cpu/gatecache.c.  0 in the first word: nothing. */
 #define GATES_SEEN 32u /* by vector */
 #define IRETS_SEEN 4u  /* by CS */
-/* Where the tables lie in host memory, while v->gmem_gen, their bases and limits are these. NULL: not within one
- * page, or not to be seen then. */
+/* Where the tables lie in host memory, while v->gmem_gen and v->changes are these. NULL: not within one
+ * page, or not to be seen then; no 32-bit TSS. */
 struct tables_seen {
-    uint32_t gen, idt_base, gdt_base, tss_base;
+    uint64_t changes;
+    uint32_t gen;
+    uint32_t serial; /* changes when they have moved */
     uint16_t idt_limit, gdt_limit;
     const uint8_t *idt, *gdt, *tss;
 };
+/* Where a frame on an inner stack lies, to be read and written through, while v->gmem_gen (never 0) is this. */
+struct frame_seen {
+    uint32_t gen;
+    gla_t gla;
+    uint8_t *hva;
+};
+#define GATE_KNOWN BIT(31)
 struct gate_seen {
-    uint64_t gate, code, stack; /* the descriptors, as in memory */
+    uint32_t key; /* vector | CPL that it came from << 8 | with an error code << 16 | GATE_KNOWN */
+    uint32_t int_key; /* the same for INT n, if the gate lets it through to an inner ring; 0 */
+    uint32_t serial;
+    const uint8_t *gate_at, *code_at, *stack_at; /* of the descriptors, while the tables' serial is that */
+    uint64_t gate, code, stack; /* they, as in memory; without an inner stack the last two are the same */
+    const uint8_t *esp_at; /* in the TSS: ESP, SS.  NULL: the stack stays */
+    struct frame_seen frame;
     struct seg cs, ss;
     uint32_t eip;
-    uint8_t vec, from_cpl, cpl, dpl;
-    bool inner, is_trap;
+    uint32_t keep; /* of EFLAGS */
+    uint8_t cpl;
 };
+#define IRET_KNOWN BIT(31)
 struct iret_seen {
+    uint32_t key; /* CS | IRET_KNOWN */
+    uint32_t serial;
+    const uint8_t *code_at, *stack_at;
     uint64_t code, stack;
-    struct seg cs, ss;
-    uint8_t from_cpl;
+    uint8_t cpl;
     bool outer;
+    struct seg from; /* the stack of the frame, a flat one of CPL 0 */
+    struct seg cs, ss;
 };
 
 /* Instructions of up to eight bytes as they were decoded: cpu/interp.c.  mask 0: nothing. */
@@ -92,7 +112,7 @@ struct decoded_seen {
 /* Why world_enter() came back. */
 enum exit_kind {
     EXIT_NONE,      /* was not entered: attention came first; gpr[] untouched */
-    EXIT_CALLOUT,   /* translated code called; arg = what it passed */
+    EXIT_CALLOUT,   /* translated code called; what it passed is in the data page */
     EXIT_FAULT,     /* host exception at tca: vec, err, cr2 */
     EXIT_ATTENTION, /* asynchronous event at tca */
     EXIT_SOFTINT,   /* direct execution only: INT n, vec = n, eip after it */
@@ -101,7 +121,6 @@ enum exit_kind {
 
 struct exit {
     uint32_t kind;
-    uint32_t arg;
     uint32_t tca;
     uint32_t vec;
     uint32_t err;
@@ -130,6 +149,7 @@ struct vcpu {
     uint8_t hsel_dirty;      /* bit per segment: hsel must be recomputed by world_seg_sync() */
 
     /* Interrupts. */
+    bool intr;               /* the 8259s ask for an interrupt */
     uint8_t shadow;          /* SHADOW_*: interrupts held off for one instruction */
     bool halted;             /* HLT executed; waits for an interrupt */
     bool nmi_blocked, nmi_pending;
@@ -153,10 +173,12 @@ struct vcpu {
     struct vm *vm;
 
     /* What the monitor remembers to be quick; no state of the CPU. */
-    uint32_t gmem_gen;       /* changes whenever what gmem_seen() has returned for reads may no longer hold */
+    uint32_t gmem_gen;       /* changes whenever what gmem_seen() has returned for supervisor accesses may no longer hold */
+    uint64_t changes;        /* see vcpu_changed() */
     struct tables_seen tables_seen;
     struct gate_seen gate_seen[GATES_SEEN];
     struct iret_seen iret_seen[IRETS_SEEN];
+    struct frame_seen iret_frame;
     struct decoded_seen decoded_seen[DECODED_SEEN];
 };
 
@@ -165,6 +187,16 @@ struct vcpu {
 
 #define SHADOW_STI 1
 #define SHADOW_SS 2
+
+/*
+ * The state has changed in another way than guest code itself (by its registers, flags, EIP) and gates and IRETs that
+ * are known (cpu/gatecache.h) change it, and loads of CR3, of which the MMU tells. What has been checked of the rest, and
+ * depends on none of these, holds as long as v->changes stays.
+ */
+static inline void vcpu_changed(struct vcpu *v) { v->changes++; }
+
+/* Does an interrupt wait that the vCPU can take now?  It is no reason for attention before. */
+static inline bool vcpu_interrupted(const struct vcpu *v) { return v->intr && (v->eflags & EFLAGS_IF); }
 
 /* State after RESET (SDM vol. 3A table 9-1), keeping vm and cpuid. */
 void vcpu_reset(struct vcpu *v);

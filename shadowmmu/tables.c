@@ -26,6 +26,7 @@ static void watch(struct vm *vm, gpn_t gpn)
     struct mmu *m = vm->mmu;
 
     map_put(m->watched, gpn, true);
+    m->vcpu->gmem_gen++;
     for (unsigned i = 0; i < m->nviews; i++)
         large_split(vm, m->view[i], gpn);
 }

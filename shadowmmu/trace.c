@@ -86,6 +86,7 @@ bool hold_take(struct vm *vm, gpn_t gpn, enum hold why)
     if (gpn_traced(m, gpn))
         return true;
     map_put(m->traced, gpn, true);
+    m->vcpu->gmem_gen++;
     for (unsigned i = 0; i < m->nviews; i++)
         large_split(vm, m->view[i], gpn);
     page_restrict(vm, gpn, WORD_W);

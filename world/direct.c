@@ -21,7 +21,7 @@
  * registers, which a kernel on the btvmm32 model does not save. "direct" trusts the search.
  *
  * Code on pages that must not run directly (shadowmmu/scan.c) is translated until user mode is next entered
- * from the kernel; if direct runs keep ending at such pages at once, for more and more such entries.
+ * from the kernel; if direct runs keep ending at such pages, for more and more such entries.
  *
  * First touches of pages come in streaks (a program clears what it has allocated), and each is a trap. After a few in
  * a row, each soon after the last, the next ones are taken in translated code, "direct" or not, until
@@ -34,6 +34,7 @@
 #include "cpu/exception.h"
 #include "cpu/interp.h"
 #include "cpu/io.h"
+#include "cpu/segment.h"
 #include "shadowmmu/mmu.h"
 #include "world/cross.h"
 #include "world/world.h"
@@ -66,7 +67,15 @@ struct direct {
     struct direct_traits traits;
     bool streaks;            /* first touches are looked for */
     bool real_cpuid;         /* CPUID in direct code can't be trapped */
+    /* These were found fit for direct execution, in this view, when v->changes and the MMU's user generation were
+     * these, and `last` is their space's.  0: never. */
+    uint64_t settled_at;
+    uint32_t settled_user;
+    const struct mmu_gens *gens;
+    unsigned view;
+    struct seg cs, ss;
     uint64_t xcr0_offered;   /* what the model lets XCR0 be, 0: it has no XSAVE */
+    bool timed;              /* how long each direct run takes is of interest */
     bool serve;              /* direct_run() may run the kernel */
     bool prefill;            /* a true page fault was delivered at this address, by this instruction */
     gla_t prefill_gla;
@@ -84,6 +93,7 @@ void direct_init(struct vm *vm)
     d->short_cycles = hz / 1000000 * SHORT_RUN_US;
     if (!world_direct_views(vm) || !vm->config->host_has_nx)
         d->mode = USER_EXEC_TRANSLATE;
+    d->gens = mmu_gens(vm);
     d->traits = world_direct_traits(vm);
     d->serve = !vm->inject && !vm->config->bt.interp_only && !vm->config->bt.interp_kernel;
     d->streaks = !d->traits.cheap && !vm->config->bt.touch_direct;
@@ -93,6 +103,7 @@ void direct_init(struct vm *vm)
         d->mode = USER_EXEC_TRANSLATE;
     if (d->mode == USER_EXEC_AUTO && d->traits.cheap)
         d->mode = USER_EXEC_DIRECT;
+    d->timed = d->mode == USER_EXEC_AUTO || d->streaks || vm->config->profile;
     mmu_scan_for(vm, d->traits.shows);
     bt_return_at_user(vm, d->mode == USER_EXEC_DIRECT ? ~0ull : 0);
     vm->direct = d;
@@ -111,22 +122,20 @@ static void set_direct(struct vm *vm, struct space_score *s, bool direct)
         bt_return_at_user(vm, d->promoted);
 }
 
-static __attribute__((noinline)) struct space_score *score_find(struct vcpu *v)
+static __attribute__((noinline)) struct space_score *score_find(const struct vcpu *v, struct direct *d)
 {
-    struct space_score *s = &v->vm->direct->score[bt_space(v->cr3)];
+    struct space_score *s = &d->score[bt_space(v->cr3)];
 
     if (unlikely(s->cr3 != v->cr3)) {
         set_direct(v->vm, s, false);
         *s = (struct space_score){ .cr3 = v->cr3 };
     }
-    return v->vm->direct->last = s;
+    return d->last = s;
 }
 
-static inline struct space_score *score_of(struct vcpu *v)
+static inline struct space_score *score_of(const struct vcpu *v, struct direct *d)
 {
-    struct space_score *last = v->vm->direct->last;
-
-    return likely(last->cr3 == v->cr3) ? last : score_find(v);
+    return likely(d->last->cr3 == v->cr3) ? d->last : score_find(v, d);
 }
 
 /*
@@ -154,15 +163,46 @@ static bool direct_possible(struct vcpu *v)
            vector_state_agrees(v) && world_direct_ok(v);
 }
 
-bool direct_wanted(struct vcpu *v)
+/* Since it was found possible, only guest code and known gates and IRETs have run: is it still? */
+static inline bool direct_still_possible(struct vcpu *v, const struct direct *d)
 {
-    const struct direct *d = v->vm->direct;
+    uint32_t fixed = EFLAGS_TF | EFLAGS_NT | EFLAGS_AC | EFLAGS_VM | EFLAGS_IOPL | EFLAGS_IF;
+
+    return d->settled_at == v->changes && d->settled_user == d->gens->user && (v->eflags & fixed) == EFLAGS_IF &&
+           seg_equal(&v->seg[SEG_CS], &d->cs) && seg_equal(&v->seg[SEG_SS], &d->ss) && world_direct_again(v);
+}
+
+static __attribute__((noinline)) void settle(struct vcpu *v, struct direct *d)
+{
+    d->settled_at = v->changes;
+    d->settled_user = d->gens->user;
+    d->view = mmu_user_view(v);
+    d->cs = v->seg[SEG_CS];
+    d->ss = v->seg[SEG_SS];
+}
+
+static inline bool wanted(struct vcpu *v, struct direct *d)
+{
     const struct space_score *s;
 
-    if (d->mode == USER_EXEC_TRANSLATE || !direct_possible(v))
-        return false;
-    s = score_of(v);
+    if (!direct_still_possible(v, d)) {
+        if (d->mode == USER_EXEC_TRANSLATE || !direct_possible(v))
+            return false;
+        score_of(v, d);
+        settle(v, d);
+    }
+    s = d->last;
     return (d->mode == USER_EXEC_DIRECT || s->direct) && !s->hold;
+}
+
+bool direct_wanted(struct vcpu *v) { return wanted(v, v->vm->direct); }
+
+static inline void note_user_entered(const struct vcpu *v, struct direct *d)
+{
+    struct space_score *s = score_of(v, d);
+
+    if (unlikely(s->hold) && !v->attention)
+        s->hold--;
 }
 
 /* A translated stretch that began at this CPL has ended; if an event found it still in user code, it may be
@@ -176,9 +216,8 @@ void direct_note_translated(struct vcpu *v, unsigned entered_cpl)
 
     if (d->mode == USER_EXEC_TRANSLATE || v->cpl != 3)
         return;
-    s = score_of(v);
-    if (s->hold && !v->attention) /* user mode was entered */
-        s->hold--;
+    note_user_entered(v, d);
+    s = score_of(v, d);
     if (entered_cpl != 3 || !v->attention)
         return;
     computing = st->soft_interrupts + st->exceptions == d->traps_at_tick;
@@ -190,12 +229,13 @@ void direct_note_translated(struct vcpu *v, unsigned entered_cpl)
         set_direct(v->vm, s, true);
 }
 
-static void note_direct(struct vcpu *v, uint64_t cycles)
-{
-    struct direct *d = v->vm->direct;
-    struct space_score *s = score_of(v);
+/* A stretch has ended for an ordinary reason. */
+static inline void note_calm(struct direct *d) { d->last->hold_next >>= 1; }
 
-    s->hold_next >>= 1;
+static inline void note_direct(struct vcpu *v, struct direct *d, uint64_t cycles)
+{
+    struct space_score *s = d->last;
+
     if (d->mode != USER_EXEC_AUTO)
         return;
     if (cycles >= d->short_cycles) {
@@ -211,13 +251,13 @@ static void interpret(struct vcpu *v)
 }
 
 /* The page must not run directly. */
-static void hand_over(struct vcpu *v, uint64_t cycles)
+static void hand_over(struct vcpu *v)
 {
     struct direct *d = v->vm->direct;
-    struct space_score *s = score_of(v);
+    struct space_score *s = score_of(v, d);
 
     v->vm->stats->sensitive_exits++;
-    s->hold_next = cycles >= d->short_cycles || !s->hold_next ? 1 : (uint8_t)min_u64(s->hold_next * 2, HOLD_MAX);
+    s->hold_next = !s->hold_next ? 1 : (uint8_t)min_u64(s->hold_next * 2, HOLD_MAX);
     s->hold = s->hold_next;
     s->touching = false;
 }
@@ -225,8 +265,8 @@ static void hand_over(struct vcpu *v, uint64_t cycles)
 /* A true page fault after so many cycles: one of a streak? */
 static void note_touch(struct vcpu *v, uint64_t cycles)
 {
-    const struct direct *d = v->vm->direct;
-    struct space_score *s = score_of(v);
+    struct direct *d = v->vm->direct;
+    struct space_score *s = score_of(v, d);
 
     if (!d->streaks)
         return;
@@ -256,7 +296,7 @@ static void take_page_fault(struct vcpu *v, unsigned view, uint64_t cycles)
         vcpu_deliver_fault(v, &f);
         break;
     case FILL_SENSITIVE:
-        hand_over(v, cycles);
+        hand_over(v);
         break;
     default:
         interpret(v);
@@ -265,10 +305,12 @@ static void take_page_fault(struct vcpu *v, unsigned view, uint64_t cycles)
 }
 
 /* INT n at insn_eip; the gate may refuse it. */
-static void take_soft_int(struct vcpu *v, uint8_t vec, uint32_t insn_eip, uint32_t next_eip)
+static inline void take_soft_int(struct vcpu *v, uint8_t vec, uint32_t insn_eip, uint32_t next_eip)
 {
     struct fault f;
 
+    if (likely(vcpu_int_again(v, vec, next_eip)))
+        return;
     v->eip = insn_eip;
     if (!vcpu_soft_int(v, vec, next_eip, &f))
         vcpu_deliver_fault(v, &f);
@@ -318,36 +360,40 @@ static void prefill(struct vcpu *v, unsigned view)
 }
 
 /* One stretch of user code; false: an event has come, or the VM is stopped. */
-static bool run_stretch(struct vcpu *v)
+static inline bool run_stretch(struct vcpu *v, struct direct *d, struct stats *s)
 {
-    struct vm *vm = v->vm;
-    struct direct *d = vm->direct;
-    unsigned view = mmu_user_view(v);
-    uint64_t t = io_rdtsc();
+    unsigned view = d->view;
+    uint64_t t = 0;
 
-    if (d->prefill && v->eip == d->prefill_eip)
+    if (unlikely(d->prefill) && v->eip == d->prefill_eip)
         prefill(v, view);
-    vm->stats->direct_runs++;
+    s->direct_runs++;
+    if (d->timed)
+        t = io_rdtsc();
     world_enter_direct(v, view);
-    t = io_rdtsc() - t;
-    vm->stats->cycles_direct += t;
-    TRACE_EV(vm->trace, direct, v->eip, v->exit.kind, v->exit.vec);
-    if (v->exit.kind == EXIT_FAULT) {
-        note_direct(v, t);
-        take_fault(v, view, t);
-    } else if (v->exit.kind == EXIT_SOFTINT) {
-        note_direct(v, t);
+    if (d->timed) {
+        t = io_rdtsc() - t;
+        s->cycles_direct += t;
+    }
+    TRACE_EV(v->vm->trace, direct, v->eip, v->exit.kind, v->exit.vec);
+    if (likely(v->exit.kind == EXIT_SOFTINT)) {
+        note_direct(v, d, t);
+        note_calm(d);
         take_soft_int(v, (uint8_t)v->exit.vec, v->eip - 2, v->eip);
+    } else if (v->exit.kind == EXIT_FAULT) {
+        note_direct(v, d, t);
+        take_fault(v, view, t);
     } else {
+        note_calm(d);
         return false;
     }
     return true;
 }
 
 /* Does nothing ask for the run loop? */
-static bool may_stay(const struct vcpu *v)
+static inline bool may_stay(const struct vcpu *v)
 {
-    return !v->vm->stop && !v->attention && !bt_interrupted(v);
+    return !v->vm->stop && !v->attention && !vcpu_interrupted(v);
 }
 
 /*
@@ -356,16 +402,19 @@ static bool may_stay(const struct vcpu *v)
  */
 void direct_run(struct vcpu *v)
 {
-    const struct direct *d = v->vm->direct;
+    struct direct *d = v->vm->direct;
+    struct stats *s = v->vm->stats;
 
-    while (run_stretch(v) && may_stay(v)) {
-        if (v->cpl != 3 && d->serve) {
-            bt_run(v);
-            direct_note_translated(v, 0);
-            if (!may_stay(v))
-                return;
-        }
-        if (v->cpl != 3 || !direct_wanted(v))
+    do {
+        if (!run_stretch(v, d, s))
             return;
-    }
+        if (v->cpl != 3) {
+            if (!d->serve)
+                return;
+            bt_run(v);
+            if (v->cpl != 3)
+                return;
+            note_user_entered(v, d);
+        }
+    } while (wanted(v, d) && may_stay(v));
 }

@@ -79,6 +79,8 @@ struct direct_traits {
 };
 struct direct_traits world_direct_traits(struct vm *vm);
 bool world_direct_ok(struct vcpu *v); /* can these segments be entered directly? (if not: EXIT_NONE) */
+/* They could, they are the same, and no descriptor table has moved since: can they still be? */
+bool world_direct_again(struct vcpu *v);
 unsigned world_direct_views(struct vm *vm); /* how many user views exist, 0 = no direct execution here */
 
 /* --- shadow page tables --- */

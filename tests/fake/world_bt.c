@@ -254,7 +254,7 @@ static bool emu_step(struct vcpu *v, struct vcpu *emu)
         return false;
     }
     if (!memcmp(code, "\xea\x00\x00\xc4\xff\x33\x00", 7)) {
-        v->exit = (struct exit){.kind = EXIT_CALLOUT, .arg = get32(fake_bt.window)};
+        v->exit = (struct exit){.kind = EXIT_CALLOUT};
         return false;
     }
     if (*code == 0xcc) {

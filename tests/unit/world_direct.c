@@ -32,7 +32,6 @@ void bug_at(const char *file, int line, const char *what)
     abort();
 }
 void bt_run(struct vcpu *v) { (void)v; }
-bool bt_interrupted(const struct vcpu *v) { return (void)v, false; }
 void bt_return_at_user(struct vm *m, uint64_t spaces) { (void)m, (void)spaces; }
 enum interp_result interp_run_one(struct vcpu *v) { return (void)v, INTERP_OK; }
 void interp_stepped(struct vcpu *v) { (void)v; }
@@ -42,6 +41,12 @@ enum fill_result mmu_fill(struct vcpu *v, unsigned view, gla_t gla, unsigned acc
     (void)v, (void)view, (void)gla, (void)access, (void)f;
     return touches ? FILL_TRUE : FILL_MAPPED;
 }
+const struct mmu_gens *mmu_gens(const struct vm *m)
+{
+    static const struct mmu_gens gens;
+
+    return (void)m, &gens;
+}
 void mmu_prefill(struct vcpu *v, unsigned view, gla_t gla) { (void)v, (void)view, (void)gla; }
 void mmu_scan_for(struct vm *m, unsigned shows) { (void)m, cpuid_scanned = shows & DIRECT_SHOWS_CPUID; }
 unsigned mmu_user_view(struct vcpu *v) { return (void)v, 1; }
@@ -50,7 +55,9 @@ bool vcpu_soft_int(struct vcpu *v, uint8_t vec, uint32_t next, struct fault *f)
 {
     return (void)v, (void)vec, (void)next, (void)f, true;
 }
+bool vcpu_int_again(struct vcpu *v, uint8_t vec, uint32_t next) { return (void)v, (void)vec, (void)next, true; }
 bool world_direct_ok(struct vcpu *v) { return (void)v, true; }
+bool world_direct_again(struct vcpu *v) { return (void)v, true; }
 struct direct_traits world_direct_traits(struct vm *m) { return (void)m, traits; }
 unsigned world_direct_views(struct vm *m) { return (void)m, 1; }
 void world_enter_direct(struct vcpu *v, unsigned view)
@@ -92,6 +99,7 @@ static void start(const char *model, enum user_exec mode, bool faulting)
     traits.shows = faulting ? 0 : DIRECT_SHOWS_CPUID;
     vm.cross->config.host_has_nx = 1;
     cpu.vm = &vm;
+    vcpu_changed(&cpu);
     cpu.cpuid = cpuid_model_find(model);
     cpu.cr0 = CR0_PE | CR0_PG | CR0_WP | CR0_NE;
     cpu.cr4 = CR4_OSFXSR;
@@ -117,6 +125,7 @@ static void xcr0(uint64_t value)
 {
     cpu.cr4 |= CR4_OSXSAVE;
     cpu.xcr0 = value;
+    vcpu_changed(&cpu);
 }
 
 Test(world_direct, cpuid_trapped)

@@ -309,7 +309,7 @@ static void escape_deaf(struct vm *vm, bool back)
         world_set_alarm(vm, world_now(vm) + 5000000);
         /* mov $DATA_GLA, %esp; mov $15, %eax; syscall */
         escape(vm, "\xbc\0\0\x10\x08\xb8\x0f\0\0\0\x0f\x05\x0f\x0b", 14);
-    } while (vm->vcpu->exit.kind == EXIT_NONE);
+    } while (!vm->stop && (vm->vcpu->exit.kind == EXIT_NONE || vm->vcpu->exit.kind == EXIT_ATTENTION)); /* too early */
 }
 void run_escape_deaf(struct vm *vm) { escape_deaf(vm, false); }
 void run_escape_deaf_back(struct vm *vm) { escape_deaf(vm, true); }

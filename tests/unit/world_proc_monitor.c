@@ -70,7 +70,7 @@ static void run_callout(struct vm *vm)
     REGS_SET(v);
     for (unsigned i = 0; i < 3; i++) {
         world_enter(v, WIN_TC);
-        CHECK(v->exit.kind == EXIT_CALLOUT && v->exit.arg == 0x12345678);
+        CHECK(v->exit.kind == EXIT_CALLOUT && get32(world_win_data(vm)) == 0x12345678);
         CHECK(regs_are(v));
     }
     v->attention = 1;
@@ -295,7 +295,7 @@ static void run_fpu(struct vm *vm)
         PUT_IMM(&c, "\xdd\x15", 0x20001808);     /* fst m64 */
         put_callout(&c, 2);
         world_enter(v, WIN_TC + 512);
-        CHECK(v->exit.kind == EXIT_CALLOUT && v->exit.arg == 2);
+        CHECK(v->exit.kind == EXIT_CALLOUT && get32(world_win_data(vm)) == 2);
         CHECK(!memcmp(vm->ram, vm->ram + 0x1000, 256));
         CHECK(get32(vm->ram + 0x1800) == 0x1fa5 && get16(vm->ram + 0x1804) == 0x0b7f);
         CHECK(get64(vm->ram + 0x1808) == 0x400921fb54442d19ull); /* pi, rounded up */

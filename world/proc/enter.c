@@ -33,9 +33,9 @@
         [esi] "i"(offsetof(struct vcpu, gpr[REG_ESI])), [edi] "i"(offsetof(struct vcpu, gpr[REG_EDI])),      \
         [hflags] "i"(offsetof(struct vcpu, hflags)), [att] "i"(offsetof(struct vcpu, attention)),            \
         [monrsp] "i"(offsetof(struct vcpu, mon_rsp)), [far] "i"(offsetof(struct vcpu, scratch[0])),          \
-        [kind] "i"(offsetof(struct vcpu, exit.kind)), [arg] "i"(offsetof(struct vcpu, exit.arg)),            \
+        [kind] "i"(offsetof(struct vcpu, exit.kind)),                                                            \
         [none] "i"(EXIT_NONE), [callout] "i"(EXIT_CALLOUT), [live] "i"(EFLAGS_LIVE),                         \
-        [fixed] "i"(EFLAGS_FIXED), [odd] "i"(FLAGS_ODD), [windata] "i"(WIN_DATA)
+        [fixed] "i"(EFLAGS_FIXED), [odd] "i"(FLAGS_ODD)
 
 /* rdi = vCPU, esi = tca; scratch[0] gets the far pointer. */
 __attribute__((naked)) void proc_enter(struct vcpu *v __attribute__((unused)),
@@ -109,9 +109,6 @@ __attribute__((naked)) void proc_exit_entry(void)
             "cld\n\t"
             "mov %%eax, %c[hflags](%%r15)\n\t"
             "movl $%c[callout], %c[kind](%%r15)\n\t"
-            "mov $%c[windata], %%ecx\n\t"
-            "mov (%%rcx), %%ecx\n\t"
-            "mov %%ecx, %c[arg](%%r15)\n\t"
             "test $%c[odd], %%eax\n\t"
             "jz proc_return\n\t"
             "push $%c[fixed]\n\t"

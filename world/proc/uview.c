@@ -238,6 +238,12 @@ bool world_direct_ok(struct vcpu *v)
            seg_direct_based(&s[SEG_FS]) && seg_direct_based(&s[SEG_GS]);
 }
 
+bool world_direct_again(struct vcpu *v)
+{
+    (void)v; /* a matter of the segments alone */
+    return true;
+}
+
 static void segs_set(struct vcpu *v, struct uview *u)
 {
     u->x->set[SEG_DS] = seg_null(&v->seg[SEG_DS]) ? 0 : ULDT_FLAT;
@@ -428,7 +434,7 @@ static void frame_take(struct vcpu *v, struct uview *u)
         escaped(v, "FPU state");
         return;
     }
-    v->exit = (struct exit){ EXIT_FAULT, 0, v->eip, (uint32_t)mc.trapno, (uint32_t)mc.err, (uint32_t)mc.cr2 };
+    v->exit = (struct exit){ EXIT_FAULT, v->eip, (uint32_t)mc.trapno, (uint32_t)mc.err, (uint32_t)mc.cr2 };
     if (mc.trapno == VEC_DB && v->eflags & EFLAGS_TF)
         v->exit.err = DR6_BS; /* the host's kernel keeps DR6 to itself */
     if (mc.cs != ULDT_CS || mc.ip >> 32)

@@ -54,7 +54,7 @@ void world_set_alarm(struct vm *vm, uint64_t when)
         return;
     w->clock.guessed = false;
     w->cross->alarm = ns;
-    w->clock.alarm_changed = true;
+    w->alarm_changed = true;
 }
 
 void ring0_alarm_passed(struct world *w)

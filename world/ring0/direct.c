@@ -54,20 +54,25 @@ void ring0_doors_open(struct world *w)
     *(volatile bool *)&w->doors_shut = false;
 }
 
-static void segments_load(struct world *w, const struct vcpu *v)
+static inline void segments_load(struct world *w, const struct vcpu *v)
 {
-    bool all = w->loaded != LOADED_DIRECT || w->desc_changed;
-
-    if (all || SREG_GET(ds) != v->seg[SEG_DS].sel)
+    if (w->loaded != LOADED_DIRECT || w->desc_changed) {
         SREG_SET(ds, v->seg[SEG_DS].sel);
-    if (all || SREG_GET(es) != v->seg[SEG_ES].sel)
         SREG_SET(es, v->seg[SEG_ES].sel);
-    if (all || SREG_GET(fs) != v->seg[SEG_FS].sel)
         SREG_SET(fs, v->seg[SEG_FS].sel);
-    if (all || SREG_GET(gs) != v->seg[SEG_GS].sel)
         SREG_SET(gs, v->seg[SEG_GS].sel);
-    w->loaded = LOADED_DIRECT;
-    w->desc_changed = false;
+        w->loaded = LOADED_DIRECT;
+        w->desc_changed = false;
+        return;
+    }
+    if (SREG_GET(ds) != v->seg[SEG_DS].sel)
+        SREG_SET(ds, v->seg[SEG_DS].sel);
+    if (SREG_GET(es) != v->seg[SEG_ES].sel)
+        SREG_SET(es, v->seg[SEG_ES].sel);
+    if (SREG_GET(fs) != v->seg[SEG_FS].sel)
+        SREG_SET(fs, v->seg[SEG_FS].sel);
+    if (SREG_GET(gs) != v->seg[SEG_GS].sel)
+        SREG_SET(gs, v->seg[SEG_GS].sel);
 }
 
 static inline void segment_take(struct world *w, struct vcpu *v, unsigned seg, uint16_t sel)
@@ -76,7 +81,7 @@ static inline void segment_take(struct world *w, struct vcpu *v, unsigned seg, u
         ring0_segment_found(w, v, seg, sel);
 }
 
-static void segments_take(struct world *w, struct vcpu *v)
+static inline void segments_take(struct world *w, struct vcpu *v)
 {
     segment_take(w, v, SEG_CS, (uint16_t)v->scratch[SCRATCH_CS]);
     segment_take(w, v, SEG_SS, (uint16_t)v->scratch[SCRATCH_SS]);
@@ -134,13 +139,10 @@ static uint32_t debug_status_take(void)
     return (uint32_t)dr6;
 }
 
-static void note_exit(struct vcpu *v)
+static __attribute__((noinline)) void note_exit(struct vcpu *v)
 {
     v->exit.kind = EXIT_FAULT;
     switch (v->exit.vec) {
-    case VEC_CALLOUT:
-        softint(v, VEC_CALLOUT);
-        break;
     case VEC_BP:
         take_trap(v, OP_INT3);
         break;
@@ -167,7 +169,7 @@ static uint32_t guest_flags(const struct vcpu *v)
     return (v->eflags & (EFLAGS_USER | EFLAGS_IOPL)) | EFLAGS_FIXED | EFLAGS_IF;
 }
 
-static void registers_take(struct world *w, struct vcpu *v)
+static inline void registers_take(struct world *w, struct vcpu *v)
 {
     v->eip = v->exit.tca;
     v->eflags = (v->eflags & ~(uint32_t)EFLAGS_USER) | (v->hflags & EFLAGS_USER);
@@ -193,26 +195,24 @@ void world_enter_direct(struct vcpu *v, unsigned view)
     struct world *w = v->vm->world;
 
     (void)view; /* is the one loaded */
-    for (;;) {
-        ring0_alarm_arm(w);
-        if (unlikely(v->attention)) {
-            v->exit.kind = EXIT_NONE;
-            return;
-        }
-        if (unlikely(w->flush))
-            ring0_tlb_flush(w);
-        ring0_xcr0_follow(w, v);
-        ring0_doors_shut(w);
+    while (ring0_ready(w, v)) {
+        if (unlikely(!w->doors_shut))
+            ring0_doors_shut(w);
         segments_load(w, v);
         ring0_enter(v, v->eip, v->seg[SEG_CS].sel, v->seg[SEG_SS].sel, guest_flags(v));
         registers_take(w, v);
-        if (likely(!vec_is_host(v->exit.vec)))
-            break;
+        if (likely(v->exit.vec == VEC_CALLOUT)) {
+            v->exit.kind = EXIT_SOFTINT;
+            return;
+        }
+        if (likely(!vec_is_host(v->exit.vec))) {
+            note_exit(v);
+            return;
+        }
         ring0_host_event(w, v->exit.vec, 3, v->eip);
         if (v->attention || v->vm->stop) {
             v->exit.kind = EXIT_ATTENTION;
             return;
         }
     }
-    note_exit(v);
 }

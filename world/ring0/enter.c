@@ -106,6 +106,42 @@ __attribute__((naked)) void ring0_trap_from_guest(void)
             : VCPU_OFFSETS);
 }
 
+/* By the gate of callouts, which no other code goes through: RIP, CS, RFLAGS, RSP, SS. */
+__attribute__((naked)) void ring0_callout(void)
+{
+    __asm__("movabs %[world], %%r15\n\t"
+            "mov (%%r15), %%r15\n\t"
+            "mov %%eax, %c[eax](%%r15)\n\t"
+            "mov %%ecx, %c[ecx](%%r15)\n\t"
+            "mov %%edx, %c[edx](%%r15)\n\t"
+            "mov %%ebx, %c[ebx](%%r15)\n\t"
+            "mov %%ebp, %c[ebp](%%r15)\n\t"
+            "mov %%esi, %c[esi](%%r15)\n\t"
+            "mov %%edi, %c[edi](%%r15)\n\t"
+            "cld\n\t"
+            "movl $%c[callout], %c[vec](%%r15)\n\t"
+            "pop %%rcx\n\t"
+            "mov %%ecx, %c[tca](%%r15)\n\t"
+            "pop %%rcx\n\t"
+            "mov %%ecx, %c[cs](%%r15)\n\t"
+            "pop %%rcx\n\t"
+            "mov %%ecx, %c[hflags](%%r15)\n\t"
+            "pop %%rcx\n\t"
+            "mov %%ecx, %c[esp](%%r15)\n\t"
+            "pop %%rcx\n\t"
+            "mov %%ecx, %c[ss](%%r15)\n\t"
+            "mov %c[monrsp](%%r15), %%rsp\n\t"
+            "pop %%r15\n\t"
+            "pop %%r14\n\t"
+            "pop %%r13\n\t"
+            "pop %%r12\n\t"
+            "pop %%rbp\n\t"
+            "pop %%rbx\n\t"
+            "ret"
+            :
+            : VCPU_OFFSETS, [callout] "i"(VEC_CALLOUT));
+}
+
 /* From a stub, on the stack that was interrupted.  ORDER trap_frame */
 __attribute__((naked)) void ring0_trap_in_monitor(void)
 {
@@ -161,21 +197,22 @@ unsigned world_callout_seq(struct vm *vm, uint8_t out[8])
     return 2;
 }
 
-static void segments_load(struct world *w, const struct vcpu *v)
+static inline void segments_load(struct world *w, const struct vcpu *v)
 {
-    uint8_t changed = w->loaded == LOADED_BT ? w->seg_changed : 0xff;
-
-    if (likely(!changed))
-        return;
-    if (changed & BIT(SEG_DS))
+    if (w->loaded != LOADED_BT) {
         SREG_SET(ds, v->hsel[SEG_DS]);
-    if (changed & BIT(SEG_ES))
         SREG_SET(es, v->hsel[SEG_ES]);
-    if (changed & BIT(SEG_FS))
         SREG_SET(fs, v->hsel[SEG_FS]);
-    if (w->loaded != LOADED_BT)
         SREG_SET(gs, SEL_BT_GS);
-    w->loaded = LOADED_BT;
+        w->loaded = LOADED_BT;
+    } else if (w->seg_changed) {
+        if (w->seg_changed & BIT(SEG_DS))
+            SREG_SET(ds, v->hsel[SEG_DS]);
+        if (w->seg_changed & BIT(SEG_ES))
+            SREG_SET(es, v->hsel[SEG_ES]);
+        if (w->seg_changed & BIT(SEG_FS))
+            SREG_SET(fs, v->hsel[SEG_FS]);
+    }
     w->seg_changed = 0;
 }
 
@@ -215,16 +252,11 @@ static void enter_translated(struct world *w, struct vcpu *v, tca_t tca)
         v->exit.tca = tca; /* interrupted on the way */
 }
 
-static void note_exit(struct world *w, struct vcpu *v)
+static void note_fault(struct vcpu *v)
 {
     struct exit *e = &v->exit;
 
     v->hflags &= ~(uint32_t)EFLAGS_RF;
-    if (e->vec == VEC_CALLOUT) {
-        e->kind = EXIT_CALLOUT;
-        e->arg = ((const struct windata *)w->win)->callout_arg;
-        return;
-    }
     e->kind = EXIT_FAULT;
     if (e->vec == VEC_BP)
         e->tca--; /* the INT3 itself */
@@ -235,19 +267,17 @@ void world_enter(struct vcpu *v, tca_t tca)
     struct world *w = v->vm->world;
 
     w->desc_synced = false; /* the guest's kernel may write to its descriptor tables */
-    for (;;) {
-        ring0_alarm_arm(w);
-        if (unlikely(v->attention)) {
-            v->exit.kind = EXIT_NONE;
-            return;
-        }
-        if (unlikely(w->flush))
-            ring0_tlb_flush(w);
-        ring0_xcr0_follow(w, v);
+    while (ring0_ready(w, v)) {
         segments_load(w, v);
         enter_translated(w, v, tca);
-        if (likely(!vec_is_host(v->exit.vec)))
-            break;
+        if (likely(v->exit.vec == VEC_CALLOUT)) {
+            v->exit.kind = EXIT_CALLOUT;
+            return;
+        }
+        if (likely(!vec_is_host(v->exit.vec))) {
+            note_fault(v);
+            return;
+        }
         tca = v->exit.tca;
         ring0_host_event(w, v->exit.vec, 1, tca);
         if (v->attention) {
@@ -256,5 +286,4 @@ void world_enter(struct vcpu *v, tca_t tca)
             return;
         }
     }
-    note_exit(w, v);
 }

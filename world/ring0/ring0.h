@@ -99,7 +99,6 @@ struct ring0_clock {
     uint64_t start_ns; /* guest time 0 */
     uint64_t mult;     /* ns per cycle, 32.32 fixed point */
     uint64_t last;     /* never go below */
-    bool alarm_changed; /* the module has not seen cross->alarm yet */
     bool guessed;       /* cross->alarm is a guess */
     uint64_t slept_until; /* guest time */
 };
@@ -117,6 +116,8 @@ struct seg_made {
 struct shadow_table {
     uint64_t seen[SHADOW_ENTRIES];
     gla_t gla;
+    uint32_t gen;        /* while v->gmem_gen is this (0: never), and not too many can be loaded, the guest's table is at: */
+    const uint8_t *hva;
     uint32_t n;       /* how many of them the guest's table has */
     uint32_t nlive;   /* how many of these user code can load; their numbers, if they are not too many */
     uint16_t live[SHADOW_LIVE];
@@ -155,15 +156,24 @@ struct world {
     uint32_t pt_free; /* number of the first that is free again; its first word is the next one's */
     unsigned nspaces, space_loaded;
     struct space *space[SPACES_MAX];
-    bool flush;            /* the TLB may hold what the tables no longer say: before the guest runs, ring0_tlb_flush() */
     unsigned nstale;       /* of these pages; if more than STALE_MAX, of any */
     gla_t stale[STALE_MAX];
+
+    /* What has to be done before the guest runs. */
+    union {
+        uint16_t due; /* any of it? */
+        struct {
+            bool flush;         /* the TLB may hold what the tables no longer say: ring0_tlb_flush() */
+            bool alarm_changed; /* the module has not seen cross->alarm yet */
+        };
+    };
 
     struct ring0_clock clock;
 
     void *fpu; /* image of the guest's state while the host has the registers */
     bool has_xsaveopt;
     uint64_t xcr0, xcr0_host; /* now; the host's.  0: CR4.OSXSAVE is clear */
+    uint64_t xcr0_at; /* xcr0 is the guest's as of this value of v->changes */
 };
 
 static inline struct world *ring0_world(void) { return (struct world *)MON_PRIVATE; }
@@ -215,10 +225,14 @@ void ring0_fpu_load(struct world *w);
 void ring0_xcr0_change(struct world *w, uint64_t want);
 static inline void ring0_xcr0_follow(struct world *w, const struct vcpu *v)
 {
-    uint64_t want = v->cr4 & CR4_OSXSAVE ? v->xcr0 : 0;
+    uint64_t want;
 
+    if (likely(w->xcr0_at == v->changes))
+        return;
+    want = v->cr4 & CR4_OSXSAVE ? v->xcr0 : 0;
     if (unlikely(w->xcr0 != want))
         ring0_xcr0_change(w, want);
+    w->xcr0_at = v->changes;
 }
 /* Before the host runs (returns what it was), and after. */
 uint64_t ring0_xcr0_restore(struct world *w);
@@ -231,6 +245,7 @@ void ring0_xcr0_take(struct world *w, uint64_t guest);
 void ring0_enter(struct vcpu *v, uint32_t eip, uint32_t cs, uint32_t ss, uint32_t flags);
 void ring0_trampoline_init(struct world *w);
 void ring0_trap_from_guest(void);
+void ring0_callout(void);
 void ring0_trap_in_monitor(void);
 
 /* traps.c */
@@ -260,11 +275,21 @@ void ring0_measure(struct world *w);
 /* Something has come: the alarm is no more if that was it. */
 void ring0_alarm_passed(struct world *w);
 void ring0_clock_init(struct world *w);
-/* Before the guest runs: let the module know the alarm. */
-static inline void ring0_alarm_arm(struct world *w)
+/* What comes before the guest runs, translated or directly; false: an event has come first. */
+static inline bool ring0_ready(struct world *w, struct vcpu *v)
 {
-    if (unlikely(w->clock.alarm_changed))
-        ring0_switch(w, BTMON_OP_NONE, 0, 0);
+    if (unlikely(w->due)) {
+        if (w->alarm_changed)
+            ring0_switch(w, BTMON_OP_NONE, 0, 0);
+        if (w->flush)
+            ring0_tlb_flush(w);
+    }
+    if (unlikely(v->attention)) {
+        v->exit.kind = EXIT_NONE;
+        return false;
+    }
+    ring0_xcr0_follow(w, v);
+    return true;
 }
 
 #endif

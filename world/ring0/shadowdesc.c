@@ -32,13 +32,28 @@ static uint64_t admit(uint64_t raw)
 static void live_list(struct shadow_table *t)
 {
     t->nlive = 0;
+    t->gen = 0;
     for (uint32_t i = 0; i < t->n; i++)
         if (admit(t->seen[i]) && t->nlive++ < SHADOW_LIVE)
             t->live[t->nlive - 1] = (uint16_t)i;
 }
 
+static inline bool live_equal(const struct shadow_table *t, const uint8_t *p)
+{
+    for (const uint16_t *i = t->live; i < t->live + t->nlive; i++)
+        if (get64(p + 8u * *i) != t->seen[*i])
+            return false;
+    return true;
+}
+
+/* The same while the table's place is known. */
+static inline bool live_again(const struct vcpu *v, const struct shadow_table *t)
+{
+    return !t->nlive || (t->gen == v->gmem_gen && live_equal(t, t->hva));
+}
+
 /* Do the entries that user code can load still say what was seen?  What else has changed traps when it is loaded. */
-static bool live_hold(struct vcpu *v, const struct shadow_table *t, gla_t gla, uint32_t n)
+static bool live_hold(struct vcpu *v, struct shadow_table *t, gla_t gla, uint32_t n)
 {
     const uint8_t *p;
 
@@ -49,10 +64,9 @@ static bool live_hold(struct vcpu *v, const struct shadow_table *t, gla_t gla, u
     p = gmem_seen(v, gla, n * 8, GMEM_READ);
     if (!p)
         return false;
-    for (uint32_t i = 0; i < t->nlive; i++)
-        if (get64(p + 8u * t->live[i]) != t->seen[t->live[i]])
-            return false;
-    return true;
+    t->gen = v->gmem_gen;
+    t->hva = p;
+    return live_equal(t, p);
 }
 
 /* Bring all n entries (of 8 bytes) up to date, from a table at gla; false: it can't be read. */
@@ -152,6 +166,18 @@ bool ring0_direct_segments(struct world *w, struct vcpu *v)
     }
     w->desc_synced = tables_sync(w, v) && segments_reversible(w, v);
     return w->desc_synced;
+}
+
+bool world_direct_again(struct vcpu *v)
+{
+    struct world *w = v->vm->world;
+
+    if (w->desc_synced)
+        return true;
+    if (unlikely(!live_again(v, &w->shadow_gdt) || !live_again(v, &w->shadow_ldt)))
+        return ring0_direct_segments(w, v);
+    w->desc_synced = true;
+    return true;
 }
 
 void ring0_segment_found(struct world *w, struct vcpu *v, unsigned seg, uint16_t sel)

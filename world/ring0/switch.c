@@ -42,7 +42,7 @@ void ring0_switch(struct world *w, enum btmon_op op, uint32_t code, uint64_t arg
     ring0_fpu_save(w);
     xcr0 = ring0_xcr0_restore(w);
     ring0_doors_open(w);
-    w->clock.alarm_changed = false;
+    w->alarm_changed = false;
     c->op = op;
     c->code = code;
     c->arg = arg;

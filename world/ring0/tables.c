@@ -74,7 +74,7 @@ static void gdt_init(struct world *w)
 static void idt_init(struct world *w)
 {
     for (unsigned vec = 0; vec < 256; vec++) {
-        uint64_t stub = (uint64_t)ring0_stubs + 16 * vec;
+        uint64_t stub = vec == VEC_CALLOUT ? (uint64_t)ring0_callout : (uint64_t)ring0_stubs + 16 * vec;
         bool guest_may = vec == VEC_BP || vec == VEC_OF || vec == VEC_CALLOUT;
 
         w->idt[vec] = (struct gate64){ .offset0 = (uint16_t)stub, .sel = BTMON_CS,
