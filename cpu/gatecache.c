@@ -28,7 +28,7 @@ static uint64_t raw(struct desc d) { return (uint64_t)d.hi << 32 | d.lo; }
 
 static __attribute__((noinline)) const uint8_t *table_seen(struct vcpu *v, uint32_t base, uint32_t limit)
 {
-    return page_offset(base) + limit < PAGE_SIZE ? gmem_seen(v, base, 1, GMEM_READ) : NULL;
+    return page_offset(base) + limit < PAGE_SIZE ? gmem_keep(v, base, 1, GMEM_READ) : NULL;
 }
 
 static struct tables_seen tables_now(struct vcpu *v)
@@ -67,7 +67,7 @@ static inline const struct tables_seen *tables(struct vcpu *v)
 
 static __attribute__((noinline)) uint8_t *frame_look(struct vcpu *v, struct frame_seen *f, gla_t gla, unsigned size)
 {
-    uint8_t *p = gmem_seen(v, gla, size, GMEM_WRITE);
+    uint8_t *p = gmem_keep(v, gla, size, GMEM_WRITE);
 
     if (p)
         *f = (struct frame_seen){ v->gmem_gen, gla, p };

@@ -28,10 +28,11 @@ bool gmem_write(struct vcpu *v, gla_t gla, const void *buf, unsigned len, unsign
 /*
  * Where an access goes that has been made before and whose translation is still known: a pointer to len bytes (>= 1),
  * good until the guest runs or another access is made. NULL: gmem_read() or gmem_write() will tell. To
- * be written through only if access says so; never to memory whose writes somebody must see. For supervisor accesses it
- * stays good until v->gmem_gen changes.
+ * be written through only if access says so; never to memory whose writes somebody must see.
  */
 void *gmem_seen(struct vcpu *v, gla_t gla, unsigned len, unsigned access);
+/* The same to be kept: for supervisor accesses it stays good until v->gmem_gen changes. */
+void *gmem_keep(struct vcpu *v, gla_t gla, unsigned len, unsigned access);
 /* Would this access fault?  Sets A/D like the access itself; transfers nothing. */
 bool gmem_probe(struct vcpu *v, gla_t gla, unsigned len, unsigned access, struct fault *f);
 

@@ -173,7 +173,7 @@ struct vcpu {
     struct vm *vm;
 
     /* What the monitor remembers to be quick; no state of the CPU. */
-    uint32_t gmem_gen;       /* changes whenever what gmem_seen() has returned for supervisor accesses may no longer hold */
+    uint32_t gmem_gen;       /* changes whenever what gmem_keep() has returned for supervisor accesses may no longer hold */
     uint64_t changes;        /* see vcpu_changed() */
     struct tables_seen tables_seen;
     struct gate_seen gate_seen[GATES_SEEN];

@@ -34,9 +34,17 @@ static uint32_t tlb_number(struct mmu *m)
     return m->tlb_last;
 }
 
-void tlb_flush(struct mmu *m)
+/* What gmem_keep() has told is void. */
+static void kept_forget(struct mmu *m)
 {
     m->vcpu->gmem_gen++;
+    memset(m->kept, 0, sizeof m->kept);
+    m->kept_local = false;
+}
+
+void tlb_flush(struct mmu *m)
+{
+    kept_forget(m);
     m->tlb_large_first = UINT32_MAX;
     m->tlb_large_last = 0;
     m->tlb_gen = tlb_number(m);
@@ -49,10 +57,13 @@ void tlb_flush_local(struct mmu *m)
 {
     uint32_t before = m->tlb_last;
 
-    m->vcpu->gmem_gen++;
+    if (m->kept_local)
+        kept_forget(m);
     m->tlb_gen = tlb_number(m);
-    if (unlikely(m->tlb_gen < before))
+    if (unlikely(m->tlb_gen < before)) {
         m->tlb_global_gen = tlb_number(m);
+        kept_forget(m);
+    }
 }
 
 /* User and supervisor entries of a page lie apart, so that copies between them don't thrash. */
@@ -74,18 +85,26 @@ static inline bool tlb_hit(const struct mmu *m, const struct tlb_entry *e, gla_t
     return e->tag == tlb_tag(m->tlb_gen, gla, access) || e->tag == tlb_tag(m->tlb_global_gen, gla, access);
 }
 
+static inline void entry_drop(struct tlb_entry *e, gla_t page)
+{
+    if (((gla_t)e->tag ^ page) < PAGE_SIZE)
+        e->tag = 0;
+}
+
 void tlb_drop(struct mmu *m, gla_t gla)
 {
-    m->vcpu->gmem_gen++;
+    unsigned index = (gla >> PAGE_SHIFT) % TLB_ENTRIES;
+    gla_t page = gla_page(gla);
+
     if (gla >= m->tlb_large_first && gla <= m->tlb_large_last) {
         tlb_flush(m);
         return;
     }
-    for (unsigned access = 0; access <= ACCESS_BITS; access++) {
-        struct tlb_entry *e = tlb_entry(m, gla, access);
-
-        if (gla_page((gla_t)e->tag) == gla_page(gla))
-            e->tag = 0;
+    if (map_bit(m->kept, index))
+        kept_forget(m);
+    for (unsigned kind = 0; kind < TLB_KINDS; kind++) {
+        entry_drop(&m->tlb[kind][index], page);
+        entry_drop(&m->tlb[kind][index ^ TLB_ENTRIES / 2], page);
     }
 }
 
@@ -277,6 +296,18 @@ void *gmem_seen(struct vcpu *v, gla_t gla, unsigned len, unsigned access)
     if ((access & GMEM_WRITE) && (vm->undo || gpn_seen_written(vm->mmu, gpa_to_gpn((gpa_t)(e->hva - vm->ram)))))
         return NULL;
     return e->hva + page_offset(gla);
+}
+
+void *gmem_keep(struct vcpu *v, gla_t gla, unsigned len, unsigned access)
+{
+    struct mmu *m = v->vm->mmu;
+    void *p = gmem_seen(v, gla, len, access);
+
+    if (!p)
+        return NULL;
+    map_put(m->kept, (gla >> PAGE_SHIFT) % TLB_ENTRIES, true);
+    m->kept_local |= tlb_entry(m, gla, access)->tag >> 32 != m->tlb_global_gen;
+    return p;
 }
 
 bool gmem_probe(struct vcpu *v, gla_t gla, unsigned len, unsigned access, struct fault *f)

@@ -122,6 +122,8 @@ struct mmu {
     uint32_t tlb_gen, tlb_global_gen, tlb_last; /* never 0; of entries that are not global, and that are; the highest given */
     gla_t tlb_large_first, tlb_large_last; /* since the last flush, entries from large pages lie in between */
     struct tlb_entry tlb[TLB_KINDS][TLB_ENTRIES];
+    uint64_t kept[TLB_ENTRIES / 64]; /* a bit by page % TLB_ENTRIES: gmem_keep() told of such a page since vcpu->gmem_gen changed, */
+    bool kept_local;                 /* and one of them is not global */
     gpn_t ram_pages;
     gla_t min_gla;
     uint64_t *traced;   /* bit per RAM page: held for any reason */
@@ -268,7 +270,13 @@ uint32_t live_revalidate(struct vcpu *v, struct view *view, uint32_t first, uint
                          uint32_t *kept);
 /* The same for all of a view, by what is known of the tables: words of slots whose tables have not changed since they were
  * compared last are not looked at. */
-uint32_t live_revalidate_changed(struct vcpu *v, struct view *view, bool globals_too, uint32_t *kept);
+uint32_t live_revalidate_slots(struct vcpu *v, struct view *view, bool globals_too, uint32_t *kept);
+static inline uint32_t live_revalidate_changed(struct vcpu *v, struct view *view, bool globals_too, uint32_t *kept)
+{
+    if (!(globals_too ? view->used_words : view->local_words))
+        return 0;
+    return live_revalidate_slots(v, view, globals_too, kept);
+}
 /* The lowest page with a supervisor word, GLA_PAGES if none. */
 uint32_t live_lowest_sup(const struct view *view);
 /* In all that the kernel now sees; the window's first page if none. */

@@ -473,7 +473,7 @@ static void revalidate_slot(struct sweep *w, uint32_t s)
     slot_agrees(w, s, gen);
 }
 
-uint32_t live_revalidate_changed(struct vcpu *v, struct view *view, bool globals_too, uint32_t *kept)
+uint32_t live_revalidate_slots(struct vcpu *v, struct view *view, bool globals_too, uint32_t *kept)
 {
     struct sweep w = {.vm = v->vm, .v = v, .view = view, .select = globals_too ? view->used : view->local,
                       .end = GLA_PAGES, .globals_too = globals_too};

@@ -81,6 +81,11 @@ void *gmem_seen(struct vcpu *v, gla_t gla, unsigned len, unsigned access)
     return gla < FAKE_MEM_SIZE && check(gla, len, access, &f) ? fake_gmem.mem + gla : NULL;
 }
 
+void *gmem_keep(struct vcpu *v, gla_t gla, unsigned len, unsigned access)
+{
+    return gmem_seen(v, gla, len, access);
+}
+
 bool gmem_write(struct vcpu *v, gla_t gla, const void *buf, unsigned len, unsigned access, struct fault *f)
 {
     (void)v;

@@ -61,6 +61,12 @@ void *gmem_seen(struct vcpu *v, gla_t gla, unsigned len, unsigned access)
     return NULL;
 }
 
+void *gmem_keep(struct vcpu *v, gla_t gla, unsigned len, unsigned access)
+{
+    (void)v, (void)gla, (void)len, (void)access;
+    return NULL;
+}
+
 bool gmem_read(struct vcpu *v, gla_t gla, void *buf, unsigned len, unsigned access, struct fault *f)
 {
     uint8_t *p = buf;

@@ -275,6 +275,41 @@ Test(shadowmmu_gmem, seen_is_not_written_under_trace_or_on_trial)
     cr_assert_not_null(gmem_seen(v, 0x1000, 4, GMEM_WRITE));
 }
 
+/* Only what is kept makes the generation change: not other pages, nor what a CR3 load leaves alone. */
+Test(shadowmmu_gmem, kept_until_it_is_forgotten)
+{
+    uint32_t x, gen;
+
+    set_pte(0x1000, 0x801000 | RW | PTE_G);
+    set_pte(0x2000, 0x802000 | RW);
+    v->cr4 |= CR4_PGE;
+    cr_assert_null(gmem_keep(v, 0x1010, 1, GMEM_READ), "no access was made");
+    cr_assert(gmem_read(v, 0x1000, &x, 4, GMEM_READ, &f) && gmem_read(v, 0x2000, &x, 4, GMEM_READ, &f));
+    cr_assert_eq((uint8_t *)gmem_keep(v, 0x1010, 1, GMEM_READ), vm->ram + 0x801010);
+    gen = v->gmem_gen;
+    gmem_invlpg(v, 0x2000);
+    gmem_cr3_loaded(v);
+    cr_assert_eq(v->gmem_gen, gen);
+    gmem_invlpg(v, 0x1fff);
+    cr_assert_neq(v->gmem_gen, gen);
+    /* A local page goes with a CR3 load, whatever else is kept. */
+    cr_assert(gmem_read(v, 0x1000, &x, 4, GMEM_READ, &f) && gmem_read(v, 0x2000, &x, 4, GMEM_READ, &f));
+    cr_assert_not_null(gmem_keep(v, 0x1000, 1, GMEM_READ));
+    cr_assert_not_null(gmem_keep(v, 0x2000, 1, GMEM_READ));
+    gen = v->gmem_gen;
+    gmem_cr3_loaded(v);
+    cr_assert_neq(v->gmem_gen, gen);
+    cr_assert(gmem_read(v, 0x1000, &x, 4, GMEM_READ, &f));
+    cr_assert_not_null(gmem_keep(v, 0x1000, 1, GMEM_READ));
+    gen = v->gmem_gen;
+    gmem_cr3_loaded(v);
+    cr_assert_eq(v->gmem_gen, gen);
+    /* What was global no longer is once CR4.PGE is off. */
+    v->cr4 &= ~CR4_PGE;
+    gmem_cr3_loaded(v);
+    cr_assert_neq(v->gmem_gen, gen);
+}
+
 /* See 0x1000 and 0x2000, let `event` happen; is 0x1000 forgotten, and does the generation say so? */
 #define forgets(event)                                                             \
     do {                                                                           \
@@ -283,6 +318,7 @@ Test(shadowmmu_gmem, seen_is_not_written_under_trace_or_on_trial)
         cr_assert(gmem_write(v, 0x1000, &x_, 4, GMEM_WRITE, &f));                  \
         cr_assert_not_null(gmem_seen(v, 0x1000, 4, GMEM_READ));                    \
         cr_assert_not_null(gmem_seen(v, 0x1000, 4, GMEM_WRITE));                   \
+        cr_assert_not_null(gmem_keep(v, 0x1008, 1, GMEM_READ));                        \
         gen_ = v->gmem_gen;                                                        \
         event;                                                                     \
         cr_assert_null(gmem_seen(v, 0x1000, 4, GMEM_READ), "%s", #event);          \

@@ -61,7 +61,7 @@ static bool live_hold(struct vcpu *v, struct shadow_table *t, gla_t gla, uint32_
         return false;
     if (!t->nlive)
         return true;
-    p = gmem_seen(v, gla, n * 8, GMEM_READ);
+    p = gmem_keep(v, gla, n * 8, GMEM_READ);
     if (!p)
         return false;
     t->gen = v->gmem_gen;
