@@ -17,9 +17,18 @@
 #define STRIKES_FREE 2u
 #define STRIKES_MAX 10u
 
+/* What has been admitted was not searched for all of it, perhaps. */
 void mmu_scan_for(struct vm *vm, unsigned shows)
 {
-    vm->mmu->scan_for = shows;
+    struct mmu *m = vm->mmu;
+    bool more = shows & ~m->scan_for;
+
+    m->scan_for = shows;
+    for (gpn_t gpn = 0; more && gpn < m->ram_pages; gpn++)
+        if (gpn_held(m, gpn, HOLD_EXEC)) {
+            page_restrict(vm, gpn, WORD_X);
+            hold_drop(vm, gpn, HOLD_EXEC);
+        }
 }
 
 /* The user page that follows on in linear space, if user code has used it. */

@@ -37,10 +37,11 @@ static bool second_sensitive(uint8_t b, unsigned shows)
 {
     switch (b) {
     case 0x00: /* SLDT STR VERR VERW */
-        return shows & (DIRECT_SHOWS_SELECTORS | DIRECT_SHOWS_TABLES);
+        return shows & (DIRECT_SHOWS_SELECTORS | DIRECT_SHOWS_TABLES | DIRECT_SHOWS_DESCRIPTORS);
     case 0x01: /* SGDT SIDT SMSW; XGETBV RDPKRU WRPKRU */
         return shows & (DIRECT_SHOWS_TABLES | DIRECT_SHOWS_XSTATE);
-    case 0x02: case 0x03:                       /* LAR; LSL */
+    case 0x02: case 0x03: /* LAR; LSL */
+        return shows & (DIRECT_SHOWS_SELECTORS | DIRECT_SHOWS_DESCRIPTORS);
     case 0xa0: case 0xa1: case 0xa8: case 0xa9: /* PUSH and POP of FS and GS */
     case 0xb2: case 0xb4: case 0xb5:            /* LSS LFS LGS */
         return shows & DIRECT_SHOWS_SELECTORS;
@@ -53,6 +54,16 @@ static bool second_sensitive(uint8_t b, unsigned shows)
     default:
         return false;
     }
+}
+
+/* 0F 00: SLDT, STR; VERR, VERW (LLDT and LTR are not for user code). */
+static bool group6_sensitive(const struct insn *in, unsigned shows)
+{
+    unsigned reg = in->modrm >> 3 & 7;
+
+    if (reg <= 1)
+        return shows & (DIRECT_SHOWS_SELECTORS | DIRECT_SHOWS_TABLES);
+    return (reg == 4 || reg == 5) && (shows & (DIRECT_SHOWS_SELECTORS | DIRECT_SHOWS_DESCRIPTORS));
 }
 
 /* 0F 01: SGDT, SIDT, SMSW; with mod 3 XGETBV, RDPKRU and WRPKRU (the others don't exist for user code). */
@@ -77,6 +88,7 @@ static bool insn_sensitive(const struct insn *in, int len, unsigned shows)
     if (in->map != 1)
         return false;
     switch (in->opcode) {
+    case 0x00: return group6_sensitive(in, shows);
     case 0x01: return group7_sensitive(in, shows);
     case 0xae: return in->mem && reg >= 4 && reg <= 6 && !in->pp; /* with a prefix others */
     case 0xc7: return in->mem && reg == 4;

@@ -72,6 +72,7 @@ void world_enter_direct(struct vcpu *v, unsigned view);
 #define DIRECT_SHOWS_SYSCALLS BIT(2)  /* SYSENTER and SYSCALL go to the host's kernel */
 #define DIRECT_SHOWS_CPUID BIT(3)
 #define DIRECT_SHOWS_XSTATE BIT(4)    /* XSAVE, XRSTOR and kin, XGETBV; RDPKRU and WRPKRU, which the guest has not */
+#define DIRECT_SHOWS_DESCRIPTORS BIT(5) /* LAR, LSL, VERR and VERW may say other than of the guest's tables */
 struct direct_traits {
     unsigned shows;
     bool cheap;    /* a trap costs no more than a callout: user code had better run directly from the start */

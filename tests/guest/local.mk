@@ -21,6 +21,7 @@ test_guest_sources = \
     %reldir%/i286.c \
     %reldir%/inject.c \
     %reldir%/iret.c \
+    %reldir%/looks.c \
     %reldir%/nmi.c \
     %reldir%/paging.c \
     %reldir%/real.c \
@@ -50,6 +51,7 @@ test_guests = \
     %reldir%/i286.elf \
     %reldir%/inject.elf \
     %reldir%/iret.elf \
+    %reldir%/looks.elf \
     %reldir%/paging.elf \
     %reldir%/real.elf \
     %reldir%/reload.elf \

@@ -67,10 +67,15 @@ static void test_selectors(void)
     check("selectors-nobodys-count", wrong, 0);
 }
 
-/* EBX: bits of what LAR, LSL, VERR and VERW said. */
+/* On a page of its own: once the local table is there, code with these instructions may have to be translated, and the rest must not. */
+asm(".text\n.balign 4096");
 CODE(s_look, "movl 4(%esp),%ecx\n movl (%ecx),%esi\n movl 4(%ecx),%edi\n xorl %ebx,%ebx\n"
      "1: lar %si,%eax\n jz 2f\n lsl %si,%eax\n jz 2f\n verr %si\n jz 2f\n verw %si\n jz 2f\n"
      "addl $4,%esi\n cmpl %edi,%esi\n jb 1b\n xorl %esi,%esi\n 2: movl %esi,%eax\n int $0x90");
+
+CODE(s_lar, "movl 4(%esp),%ecx\n movl (%ecx),%ecx\n movl $0x12345,%eax\n lar %ecx,%eax\n int $0x90");
+CODE(s_lsl, "movl 4(%esp),%ecx\n movl (%ecx),%ecx\n movl $0x12345,%eax\n lsl %ecx,%eax\n int $0x90");
+asm(".text\n.balign 4096");
 
 static void test_looks(void)
 {
@@ -79,9 +84,6 @@ static void test_looks(void)
     check_trap("looks-nobodys", user(s_look), 0x90, 0);
     check("looks-nobodys-found", rt_last.eax, 0);
 }
-
-CODE(s_lar, "movl 4(%esp),%ecx\n movl (%ecx),%ecx\n movl $0x12345,%eax\n lar %ecx,%eax\n int $0x90");
-CODE(s_lsl, "movl 4(%esp),%ecx\n movl (%ecx),%ecx\n movl $0x12345,%eax\n lsl %ecx,%eax\n int $0x90");
 
 static void look(const char *name, uint32_t selector, uint32_t rights, uint32_t limit)
 {

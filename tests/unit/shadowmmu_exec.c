@@ -306,6 +306,41 @@ Test(shadowmmu_exec, scan_looks_for_what_the_world_shows)
     cr_assert(scan_sensitive(page, next, DIRECT_SHOWS_TABLES));
 }
 
+/* LAR, LSL, VERR, VERW; SLDT and STR are something else, LLDT and LTR not for user code. */
+Test(shadowmmu_exec, scan_looks_for_questions_about_descriptors)
+{
+    static const struct { uint8_t code[3]; unsigned shown_by; } insns[] = {
+        { "\x0f\x02\xc1", DIRECT_SHOWS_DESCRIPTORS | DIRECT_SHOWS_SELECTORS },
+        { "\x0f\x03\xc1", DIRECT_SHOWS_DESCRIPTORS | DIRECT_SHOWS_SELECTORS },
+        { "\x0f\x00\xe1", DIRECT_SHOWS_DESCRIPTORS | DIRECT_SHOWS_SELECTORS },
+        { "\x0f\x00\xe9", DIRECT_SHOWS_DESCRIPTORS | DIRECT_SHOWS_SELECTORS },
+        { "\x0f\x00\xc1", DIRECT_SHOWS_TABLES | DIRECT_SHOWS_SELECTORS },
+        { "\x0f\x00\xc9", DIRECT_SHOWS_TABLES | DIRECT_SHOWS_SELECTORS },
+        { "\x0f\x00\xd1", 0 },
+        { "\x0f\x00\xd9", 0 },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(insns); i++)
+        for (unsigned bit = 0; bit < 6; bit++) {
+            memset(page, 0x90, sizeof page);
+            memset(next, 0x90, sizeof next);
+            memcpy(page + 100, insns[i].code, 3);
+            cr_assert_eq(scan_sensitive(page, next, BIT(bit)), !!(insns[i].shown_by & BIT(bit)), "%u, %u", i, bit);
+        }
+}
+
+/* What was admitted before is looked at again when there is more to look for. */
+Test(shadowmmu_exec, admitted_pages_are_searched_again)
+{
+    setup();
+    mmu_scan_for(vm, DIRECT_SHOWS_TABLES);
+    memcpy(vm->ram + (CODE_GPN << PAGE_SHIFT) + 100, "\x0f\x03\xc1", 3);
+    cr_assert_eq(fetch(CODE), FILL_MAPPED);
+    mmu_scan_for(vm, DIRECT_SHOWS_TABLES | DIRECT_SHOWS_DESCRIPTORS);
+    cr_assert_eq(fetch(CODE), FILL_SENSITIVE);
+    check();
+}
+
 /* The neighbours of XSAVE and of the protection keys' instructions may run directly. */
 Test(shadowmmu_exec, scan_leaves_the_neighbours)
 {

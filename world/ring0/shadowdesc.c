@@ -3,31 +3,60 @@
  * The guest's descriptor tables in the monitor's, in place, for directly executed code.
  *
  * User code loads its own selectors and reads them back; so below GDT_OURS the monitor's GDT holds what the
- * guest's has at the same places, and likewise the LDT. Only what user code may load is there: present code and
- * data segments of DPL 3 that the guest's kernel has marked accessed. Everything else traps when it is loaded, and the
- * interpreter does it with the guest's own tables, sets the accessed bit or finds the fault. The L bit, without
- * meaning for a 32-bit CPU, goes: there must be no 64-bit segment of DPL 3. Limits stay as they are, for page tables keep user
- * code from what is not its own.
+ * guest's has at the same places, and likewise the LDT. Only what user code may load is there: code and data segments of
+ * DPL 3 and conforming ones. Those that are present, only once the guest's kernel has marked them accessed; everything else traps when it
+ * is loaded, and the interpreter does it with the guest's own tables, sets the accessed bit or finds the fault. The L bit, without
+ * meaning for a 32-bit CPU, goes: there must be no 64-bit segment that user code can reach. Limits stay as they are, for page tables keep
+ * user code from what is not its own.
+ *
+ * LAR, LSL, VERR and VERW don't trap. Once a table holds what they would have to tell of but is not in ours as it is (segments
+ * not yet accessed, 64-bit ones, system descriptors of DPL 3), user code with these instructions is translated from then on.
  *
  * The guest's tables are ordinary memory that its kernel writes (Linux sets three entries at each context
  * switch), and are not traced: before user code runs and after the kernel has, they are compared with what was
  * seen last, word by word.
  *
- * Not done: LAR of system descriptors of DPL 3 finds none. A user program that can write to its kernel's
+ * Not done: LAR and its kin see an entry that was of no use to user code before and has changed since only after the tables
+ * have been compared as a whole (after a load of it, or a change of what is of use). A user program that can write to its kernel's
  * descriptor tables sees the effect after the next trap only.
  */
 #include "world/ring0/ring0.h"
 
 #include "cpu/gmem.h"
 #include "cpu/segment.h"
+#include "shadowmmu/mmu.h"
 
-#define DESC_USER (BIT64(47) | 3ull << 45 | BIT64(44) | BIT64(40)) /* P, DPL 3, S, accessed */
+#define DESC_P BIT64(47)
+#define DESC_DPL(raw) ((raw) >> 45 & 3)
+#define DESC_S BIT64(44)
+#define DESC_CODE BIT64(43)
+#define DESC_CONFORMING (DESC_S | DESC_CODE | BIT64(42))
+#define DESC_ACCESSED BIT64(40)
 #define DESC_L BIT64(53)
+#define DESC_TYPE(raw) ((raw) >> 40 & 0xf)
+/* System types that LAR tells of, in 32-bit mode: task state segments, LDT, call and task gates. */
+#define LAR_TYPES 0x1a3eu
 
+/* By its privilege, user code may ask for it and, if it is a segment, load it. */
+static bool reachable(uint64_t raw)
+{
+    if ((raw & DESC_CONFORMING) == DESC_CONFORMING)
+        return true;
+    return DESC_DPL(raw) == 3 && (raw & DESC_S || LAR_TYPES >> DESC_TYPE(raw) & 1);
+}
+
+/* What stands in our table for a guest's descriptor. */
 static uint64_t admit(uint64_t raw)
 {
-    return (raw & DESC_USER) == DESC_USER ? raw & ~DESC_L : 0;
+    if (!(raw & DESC_S) || !reachable(raw) || (raw & (DESC_P | DESC_ACCESSED)) == DESC_P)
+        return 0;
+    return raw & DESC_CODE ? raw & ~DESC_L : raw;
 }
+
+static bool loadable(uint64_t raw) { return raw & DESC_P && admit(raw); }
+
+/* Would user code that asks for it get another answer than from the guest's table? */
+static bool differs(uint64_t raw) { return reachable(raw) && admit(raw) != raw; }
 
 static void live_list(struct shadow_table *t)
 {
@@ -73,6 +102,7 @@ static bool live_hold(struct vcpu *v, struct shadow_table *t, gla_t gla, uint32_
 static bool table_sync(struct vcpu *v, struct shadow_table *t, uint8_t *ours, gla_t gla, uint32_t n)
 {
     uint64_t now[SHADOW_ENTRIES];
+    bool differ = n == SHADOW_ENTRIES; /* it may have more */
     struct fault f;
 
     if (n && !gmem_read(v, gla, now, n * 8, GMEM_READ, &f))
@@ -82,7 +112,10 @@ static bool table_sync(struct vcpu *v, struct shadow_table *t, uint8_t *ours, gl
             continue;
         t->seen[i] = now[i];
         put64(ours + 8 * i, i || t->zero_usable ? admit(now[i]) : 0);
+        differ |= (i || t->zero_usable) && differs(now[i]);
     }
+    if (unlikely(differ))
+        mmu_scan_for(v->vm, world_direct_traits(v->vm).shows | DIRECT_SHOWS_DESCRIPTORS);
     for (uint32_t i = n; i < t->n; i++) {
         t->seen[i] = 0;
         put64(ours + 8 * i, 0);
@@ -124,7 +157,7 @@ static bool find(const struct world *w, uint16_t sel, struct desc *d)
     const struct shadow_table *t = sel & 4 ? &w->shadow_ldt : &w->shadow_gdt;
     uint32_t i = sel >> 3;
 
-    if ((sel & 3) != 3 || i >= t->n || (!i && !t->zero_usable) || !admit(t->seen[i]))
+    if (i >= t->n || (!i && !t->zero_usable) || !loadable(t->seen[i]))
         return false;
     *d = (struct desc){ (uint32_t)t->seen[i], (uint32_t)(t->seen[i] >> 32) };
     return true;
