@@ -5,19 +5,23 @@
 RING0_TESTS = \
     %reldir%/broken.tap \
     %reldir%/debian.tap \
+    %reldir%/ends.tap \
     %reldir%/guests.tap \
     %reldir%/kmod-count.tap \
     %reldir%/kmod-models.tap \
     %reldir%/kmod-nmi.tap \
     %reldir%/kmod-requests.tap \
     %reldir%/kmod-stress.tap \
+    %reldir%/refuse.tap \
     %reldir%/scribble.tap \
     %reldir%/trace.tap
 dist_check_SCRIPTS += $(RING0_TESTS)
 EXTRA_DIST += \
     %reldir%/inside/debian.sh \
+    %reldir%/inside/ends.sh \
     %reldir%/inside/guests.sh \
     %reldir%/inside/kmod.sh \
+    %reldir%/inside/refuse.sh \
     %reldir%/inside/scribble.sh \
     %reldir%/inside/trace.sh \
     %reldir%/kmod-lib.sh \
@@ -35,7 +39,7 @@ ring0_test_files =
 ring0_guests =
 if GUESTS
 ring0_guests += $(basename $(notdir $(test_guests))) demo
-ring0_test_files += guest.img $(test_guests) bench/nano/nano.elf
+ring0_test_files += guest.img $(test_guests) $(script_guests) bench/nano/nano.elf
 endif
 
 check-ring0: btvmm %reldir%/scribble $(ring0_modules) $(ring0_test_files)

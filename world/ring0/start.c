@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/futex.h>
 #include <signal.h>
@@ -85,15 +86,41 @@ static bool may_lock_anything(void)
     return !syscall(SYS_capget, &header, caps) && caps[0].effective >> CAP_IPC_LOCK & 1;
 }
 
-static int memory_check(const struct ring0_world_params *p, char *text, size_t size)
+static int limit_check(uint64_t need, char *text, size_t size)
 {
-    uint64_t need = pinned_size(p);
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur >= need || may_lock_anything())
         return 0;
     snprintf(text, size, "the ring-0 world pins %lu MiB of memory here, RLIMIT_MEMLOCK allows %lu MiB: `ulimit -l %lu` first",
              MIB(need), (unsigned long)(limit.rlim_cur >> 20), MIB(need) << 10);
+    return -ENOMEM;
+}
+
+/* What Linux believes could be had without swapping, in KiB. */
+static unsigned long memory_available(void)
+{
+    FILE *f = fopen("/proc/meminfo", "re");
+    unsigned long kib = ULONG_MAX, found;
+    char line[128];
+
+    while (f && kib == ULONG_MAX && fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %lu kB", &found) == 1)
+            kib = found;
+    if (f)
+        fclose(f);
+    return kib;
+}
+
+/* Pinning what is not there has Linux look for a process to kill, rather than fail. */
+static int memory_check(const struct ring0_world_params *p, char *text, size_t size)
+{
+    uint64_t need = pinned_size(p);
+    unsigned long kib = memory_available();
+
+    if (kib >= need >> 10)
+        return limit_check(need, text, size);
+    snprintf(text, size, "the ring-0 world pins %lu MiB of memory here, %lu MiB are available", MIB(need), kib >> 10);
     return -ENOMEM;
 }
 
