@@ -108,6 +108,11 @@ void *gmem_seen(struct vcpu *v, gla_t gla, unsigned len, unsigned access)
     return NULL;
 }
 
+void *gmem_keep(struct vcpu *v, gla_t gla, unsigned len, unsigned access)
+{
+    return gmem_seen(v, gla, len, access);
+}
+
 bool gmem_read(struct vcpu *v, gla_t gla, void *buf, unsigned len, unsigned access, struct fault *f)
 {
     (void)v;

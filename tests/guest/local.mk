@@ -26,6 +26,7 @@ test_guest_sources = \
     %reldir%/paging.c \
     %reldir%/real.c \
     %reldir%/reload.c \
+    %reldir%/reset.c \
     %reldir%/ring3.c \
     %reldir%/segment.c \
     %reldir%/shadow.c \
@@ -74,6 +75,7 @@ EXTRA_DIST += $(rt_headers) $(rt_sources) $(test_guest_sources)
 script_guests = \
     %reldir%/escape.elf \
     %reldir%/nmi.elf \
+    %reldir%/reset.elf \
     %reldir%/triple.elf
 CLEANFILES += $(test_guests) $(script_guests)
 

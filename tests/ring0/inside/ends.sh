@@ -43,6 +43,12 @@ for way in nothing fault getpid int80 open mmap mprotect kill spin keys; do
     run $way -no-reboot --user-exec=direct -append $way /escape.elf
 done
 run triple -no-reboot /triple.elf
+case=reset
+timeout 10 btvmm --world=ring0 -m 32M /reset.elf </dev/null >/tmp/out 2>/tmp/err
+status=$?
+sort /tmp/out | uniq -c | sed 's/^/@starts /'
+: >/tmp/out
+report
 for mode in auto direct translate; do
     nmi nmi-$mode -no-reboot --user-exec=$mode /nmi.elf
 done
