@@ -31,6 +31,10 @@ static inline unsigned bt_space(uint32_t cr3)
 }
 void bt_return_at_user(struct vm *vm, uint64_t spaces);
 
+/* What port 80h holds: translated code writes there by itself. */
+#define PORT_POST 0x80u
+uint8_t *bt_post(struct vm *vm);
+
 /* An interrupt waits for IF, or not: for vcpu_interrupted(), and for translated code. */
 void bt_set_irq_pending(struct vm *vm, bool pending);
 

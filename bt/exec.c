@@ -82,6 +82,7 @@ void bt_reset(struct vm *vm)
     bt->settled_at = 0;
     bt->chain_from = NO_EXIT;
     bt->wd->irq_pending = 0;
+    bt->wd->post = 0;
     vm->vcpu->hsel_dirty = 0x3f;
 }
 
@@ -97,6 +98,8 @@ void bt_return_at_user(struct vm *vm, uint64_t spaces)
 {
     vm->bt->return_at_user = spaces;
 }
+
+uint8_t *bt_post(struct vm *vm) { return (uint8_t *)&vm->bt->wd->post; }
 
 void bt_set_irq_pending(struct vm *vm, bool pending)
 {

@@ -614,7 +614,7 @@ static void emit_gate_insn(struct tr *r, const struct bt_insn *in)
     r->ended = true;
 }
 
-/* IN and OUT: E4-E7 with an immediate port, EC-EF with DX. */
+/* IN and OUT: E4-E7 with an immediate port, EC-EF with DX.  Kernels write to port 80h to pass time, which needs none. */
 static void emit_port_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b)
 {
     uint8_t op = b[in->opcode_off];
@@ -623,6 +623,12 @@ static void emit_port_insn(struct tr *r, const struct bt_insn *in, const uint8_t
 
     if (r->bt->opt.no_inline_sys) {
         emit_interp(r, false);
+        return;
+    }
+    if (op == 0xe6 && (in->imm & 0xff) == PORT_POST && !(r->mode & MODE_CPL) && !r->bt->by_steps) {
+        emit8(&r->e, 0x65); /* mov %al, %gs:post */
+        emit8(&r->e, 0xa2);
+        emit32(&r->e, WD_OFF(post));
         return;
     }
     if (!(op & 8))

@@ -32,6 +32,7 @@ struct windata {
     uint32_t target_eip;   /* where an indirect transfer wants to go */
     tca_t target_tca;
     uint32_t vif;          /* the virtual IF: EFLAGS_IF or 0 */
+    uint32_t post;         /* what port 80h holds, in the low byte: the kernel's OUTs of a byte come here without a callout */
     uint32_t irq_pending;  /* an interrupt waits for IF: STI and POPF must call out */
     uint32_t sel[8];       /* guest selectors, zero-extended.  ORDER SEG */
     uint32_t operand;      /* of a callout: what its argument has no room for */

@@ -104,7 +104,7 @@ static const struct {
     uint32_t off, size;
 } slots[] = {
     SLOT(callout_arg), SLOT(spill_eax), SLOT(spill_ecx), SLOT(spill_edx), SLOT(target_eip), SLOT(target_tca),
-    SLOT(vif), SLOT(irq_pending), SLOT(sel), SLOT(operand), SLOT(xcr0), SLOT(reload), SLOT(l1), SLOT(l2), SLOT(bounce),
+    SLOT(vif), SLOT(post), SLOT(irq_pending), SLOT(sel), SLOT(operand), SLOT(xcr0), SLOT(reload), SLOT(l1), SLOT(l2), SLOT(bounce),
 };
 #undef SLOT
 

@@ -42,11 +42,18 @@ static void note_access(struct vcpu *v, uint16_t port, bool write)
     }
 }
 
+/* Translated code has its own place for port 80h; the board is told when somebody looks. */
+static bool covers_post(uint16_t port, unsigned size) { return port <= PORT_POST && PORT_POST < port + size; }
+
 uint32_t io_in(struct vcpu *v, uint16_t port, unsigned size)
 {
     struct vm *vm = v->vm;
-    uint32_t value = board_in(vm->board, world_now(vm), port, size);
+    uint64_t now = world_now(vm);
+    uint32_t value;
 
+    if (covers_post(port, size))
+        board_out(vm->board, now, PORT_POST, *bt_post(vm), 1);
+    value = board_in(vm->board, now, port, size);
     vm->stats->port_in++;
     TRACE_EV(vm->trace, io_in, port, value, size);
     note_access(v, port, false);
@@ -60,6 +67,8 @@ void io_out(struct vcpu *v, uint16_t port, uint32_t value, unsigned size)
     vm->stats->port_out++;
     TRACE_EV(vm->trace, io_out, port, value, size);
     board_out(vm->board, world_now(vm), port, value, size);
+    if (covers_post(port, size))
+        *bt_post(vm) = (uint8_t)(value >> 8 * (PORT_POST - port));
     note_access(v, port, true);
 }
 

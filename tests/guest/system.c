@@ -25,10 +25,16 @@ CODE(out_wide, "movl $" NOTHING ",%edx\n movl $0xaabbccdd,%eax\n outw %ax,%dx\n 
 CODE(out_many, "movl $0x3ff,%edx\n movl $0xffffff80,%eax\n addl $0x80,%eax\n outb %al,%dx\n outb %al,%dx\n outb %al,%dx\n outb %al,%dx\n"
      "outb %al,%dx\n outb %al,%dx\n outb %al,%dx\n outb %al,%dx\n outb %al,%dx\n outb %al,%dx\n outb %al,%dx\n outb %al,%dx\n"
      "pushfl\n popl %eax\n andl $0x8d5,%eax");
+/* POST codes, each way to write one after another. Not all machines can read them; those that can do so each way. */
+CODE(post_imm, "movl $0x33,%eax\n movl $0x80,%edx\n outb %al,%dx\n movb $0x5a,%al\n stc\n outb %al,$0x80\n inb $0x80,%al\n adcl $0,%edx\n shll $8,%edx\n orl %edx,%eax");
+CODE(post_dx, "movl $0x33,%eax\n movl $0x80,%edx\n outb %al,$0x80\n movb $0x5a,%al\n outb %al,%dx\n inb %dx,%al\n incl %edx\n shll $8,%edx\n orl %edx,%eax");
+CODE(post_wide, "movl $0x33,%eax\n movl $0x7f,%edx\n outb %al,$0x80\n movl $0x5a00,%eax\n outw %ax,%dx\n xorl %eax,%eax\n inb $0x80,%al\n addl $2,%edx\n shll $8,%edx\n orl %edx,%eax");
 CODE(sti_out, "movl $0x3ff,%edx\n sti\n outb %al,%dx\n cli");
 
 static void test_ports(void)
 {
+    uint32_t by_imm;
+
     outb(SCRATCH, 0xc3);
     check_trap("in-dx-8", rt_try(in_dx8, 0), NO_TRAP, 0);
     check("in-dx-8", rt_result, 0x123456c3);
@@ -51,6 +57,12 @@ static void test_ports(void)
     check("out-wide", rt_result, 0xaabbccdd);
     rt_try(out_many, 0);
     check("out-many-flags", rt_result, 0x45);
+    rt_try(post_imm, 0);
+    by_imm = rt_result;
+    rt_try(post_dx, 0);
+    check("post-dx", rt_result, by_imm);
+    rt_try(post_wide, 0);
+    check("post-wide", rt_result, by_imm);
     check_trap("sti-out", rt_try(sti_out, 0), NO_TRAP, 0);
 }
 
