@@ -17,7 +17,7 @@ complain() {
 }
 
 run() { # WORD
-    timeout 30 "$btvmm" --user-exec=direct -d touchdirect -no-reboot -append "$1" "$guest" < /dev/null > "$tmp/out" 2> "$tmp/err"
+    timeout 30 "$btvmm" --user-exec=direct -no-reboot -append "$1" "$guest" < /dev/null > "$tmp/out" 2> "$tmp/err"
 }
 
 ends() { # WORD TEXT

@@ -33,7 +33,7 @@ flags() {
     interp) echo "-d interp" ;;
     translate) echo "--user-exec=translate" ;;
     plain) echo "-d noindirect,noinlineif,noinlineseg,noinlinesys --user-exec=translate" ;;
-    direct) echo "--user-exec=direct -d touchdirect" ;;
+    direct) echo "--user-exec=direct" ;;
     auto) ;;
     *) echo "--unknown-mode-$1" ;;
     esac

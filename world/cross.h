@@ -37,7 +37,6 @@ struct bt_options {
     uint8_t no_chain, no_return_cache, no_indirect, no_inline_if, no_inline_seg, no_inline_sys;
     uint8_t interp_only;     /* interpreter for everything */
     uint8_t interp_user, interp_kernel; /* only for user or kernel code */
-    uint8_t touch_direct;    /* streaks of first touches run as other user code does */
     uint8_t no_reserve;      /* process world: no pages mapped ahead without rights */
     uint8_t inject_irq;      /* a spurious interrupt at every TU boundary */
     uint8_t monitor_bug;     /* enum monitor_bug (world/monitorbug.h): break on purpose */

@@ -21,11 +21,7 @@
  * registers, which a kernel on the btvmm32 model does not save. "direct" trusts the search.
  *
  * Code on pages that must not run directly (shadowmmu/scan.c) is translated until user mode is next entered
- * from the kernel; if direct runs keep ending at such pages, for more and more such entries.
- *
- * First touches of pages come in streaks (a program clears what it has allocated), and each is a trap. After a few in
- * a row, each soon after the last, the next ones are taken in translated code, "direct" or not, until
- * a timer interrupt finds the program computing. The user view maps what was touched meanwhile many pages at a time.
+ * from the kernel.
  */
 #include "world/direct.h"
 #include "base/assert.h"
@@ -42,18 +38,12 @@
 #define PROMOTE_AT 2         /* ticks in a row that found computing user code */
 #define SHORT_RUN_US 100     /* a direct run below this counts against it */
 #define DEMOTE_AT 8
-#define HOLD_MAX 64u
-#define TOUCHES_AT 4u        /* first touches in a row, each after a short run */
-#define TOUCHES_HOLD 64      /* entries to user mode until a direct run is tried again */
 
 struct space_score {
     uint32_t cr3;
     uint8_t ticks, shorts;
     bool direct;
     uint8_t hold;      /* translate until user mode has been entered so many times */
-    uint8_t hold_next; /* how long to hold off the next time */
-    uint8_t touches;
-    bool touching;     /* held off because of them */
 };
 
 struct direct {
@@ -65,7 +55,6 @@ struct direct {
     uint64_t traps_at_tick;
     uint32_t mode;           /* enum user_exec */
     struct direct_traits traits;
-    bool streaks;            /* first touches are looked for */
     bool real_cpuid;         /* CPUID in direct code can't be trapped */
     /* These were found fit for direct execution, in this view, when v->changes and the MMU's user generation were
      * these, and `last` is their space's.  0: never. */
@@ -96,14 +85,13 @@ void direct_init(struct vm *vm)
     d->gens = mmu_gens(vm);
     d->traits = world_direct_traits(vm);
     d->serve = !vm->inject && !vm->config->bt.interp_only && !vm->config->bt.interp_kernel;
-    d->streaks = !d->traits.cheap && !vm->config->bt.touch_direct;
     d->real_cpuid = d->traits.shows & DIRECT_SHOWS_CPUID;
     d->xcr0_offered = cpuid_xcr0_mask(vm->vcpu);
     if (d->mode == USER_EXEC_AUTO && d->real_cpuid && !d->xcr0_offered && !d->traits.own_xcr0)
         d->mode = USER_EXEC_TRANSLATE;
     if (d->mode == USER_EXEC_AUTO && d->traits.cheap)
         d->mode = USER_EXEC_DIRECT;
-    d->timed = d->mode == USER_EXEC_AUTO || d->streaks || vm->config->profile;
+    d->timed = d->mode == USER_EXEC_AUTO || vm->config->profile;
     mmu_scan_for(vm, d->traits.shows);
     bt_return_at_user(vm, d->mode == USER_EXEC_DIRECT ? ~0ull : 0);
     vm->direct = d;
@@ -116,7 +104,7 @@ static void set_direct(struct vm *vm, struct space_score *s, bool direct)
     uint64_t bit = BIT64(s - d->score);
 
     s->direct = direct;
-    s->ticks = s->shorts = s->hold = s->touches = 0;
+    s->ticks = s->shorts = s->hold = 0;
     d->promoted = direct ? d->promoted | bit : d->promoted & ~bit;
     if (d->mode == USER_EXEC_AUTO)
         bt_return_at_user(vm, d->promoted);
@@ -212,25 +200,18 @@ void direct_note_translated(struct vcpu *v, unsigned entered_cpl)
     struct direct *d = v->vm->direct;
     struct stats *st = v->vm->stats;
     struct space_score *s;
-    bool computing;
 
     if (d->mode == USER_EXEC_TRANSLATE || v->cpl != 3)
         return;
     note_user_entered(v, d);
     s = score_of(v, d);
-    if (entered_cpl != 3 || !v->attention)
+    if (d->mode != USER_EXEC_AUTO || entered_cpl != 3 || !v->attention)
         return;
-    computing = st->soft_interrupts + st->exceptions == d->traps_at_tick;
-    s->ticks = computing ? (uint8_t)min_u64(s->ticks + 1u, PROMOTE_AT) : 0;
+    s->ticks = st->soft_interrupts + st->exceptions == d->traps_at_tick ? s->ticks + 1 : 0;
     d->traps_at_tick = st->soft_interrupts + st->exceptions;
-    if (computing && s->touching)
-        s->hold = 0;
-    if (d->mode == USER_EXEC_AUTO && s->ticks >= PROMOTE_AT)
+    if (s->ticks >= PROMOTE_AT)
         set_direct(v->vm, s, true);
 }
-
-/* A stretch has ended for an ordinary reason. */
-static inline void note_calm(struct direct *d) { d->last->hold_next >>= 1; }
 
 static inline void note_direct(struct vcpu *v, struct direct *d, uint64_t cycles)
 {
@@ -257,28 +238,10 @@ static void hand_over(struct vcpu *v)
     struct space_score *s = score_of(v, d);
 
     v->vm->stats->sensitive_exits++;
-    s->hold_next = !s->hold_next ? 1 : (uint8_t)min_u64(s->hold_next * 2, HOLD_MAX);
-    s->hold = s->hold_next;
-    s->touching = false;
+    s->hold = 1;
 }
 
-/* A true page fault after so many cycles: one of a streak? */
-static void note_touch(struct vcpu *v, uint64_t cycles)
-{
-    struct direct *d = v->vm->direct;
-    struct space_score *s = score_of(v, d);
-
-    if (!d->streaks)
-        return;
-    s->touches = cycles < d->short_cycles ? s->touches + 1 : 0;
-    if (s->touches < TOUCHES_AT)
-        return;
-    s->touches = TOUCHES_AT - 1; /* one more will do */
-    s->hold = TOUCHES_HOLD;
-    s->touching = true;
-}
-
-static void take_page_fault(struct vcpu *v, unsigned view, uint64_t cycles)
+static void take_page_fault(struct vcpu *v, unsigned view)
 {
     unsigned access = GMEM_USER | (v->exit.err & PFERR_W ? GMEM_WRITE : 0) | (v->exit.err & PFERR_I ? GMEM_FETCH : 0);
     struct direct *d = v->vm->direct;
@@ -292,7 +255,6 @@ static void take_page_fault(struct vcpu *v, unsigned view, uint64_t cycles)
         d->prefill_gla = v->exit.cr2;
         d->prefill_eip = v->eip;
         d->prefill_access = access;
-        note_touch(v, cycles);
         vcpu_deliver_fault(v, &f);
         break;
     case FILL_SENSITIVE:
@@ -316,14 +278,14 @@ static inline void take_soft_int(struct vcpu *v, uint8_t vec, uint32_t insn_eip,
         vcpu_deliver_fault(v, &f);
 }
 
-static void take_fault(struct vcpu *v, unsigned view, uint64_t cycles)
+static void take_fault(struct vcpu *v, unsigned view)
 {
     bool xm_is_ud = v->exit.vec == VEC_XM && !(v->cr4 & CR4_OSXMMEXCPT);
     struct fault f = { .vec = xm_is_ud ? VEC_UD : (uint8_t)v->exit.vec };
 
     switch (v->exit.vec) {
     case VEC_PF:
-        take_page_fault(v, view, cycles);
+        take_page_fault(v, view);
         break;
     case VEC_BP: /* INT3; the world reports the address of the instruction */
         take_soft_int(v, VEC_BP, v->exit.tca, v->exit.tca + 1);
@@ -378,13 +340,11 @@ static inline bool run_stretch(struct vcpu *v, struct direct *d, struct stats *s
     TRACE_EV(v->vm->trace, direct, v->eip, v->exit.kind, v->exit.vec);
     if (likely(v->exit.kind == EXIT_SOFTINT)) {
         note_direct(v, d, t);
-        note_calm(d);
         take_soft_int(v, (uint8_t)v->exit.vec, v->eip - 2, v->eip);
     } else if (v->exit.kind == EXIT_FAULT) {
         note_direct(v, d, t);
-        take_fault(v, view, t);
+        take_fault(v, view);
     } else {
-        note_calm(d);
         return false;
     }
     return true;

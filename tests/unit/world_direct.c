@@ -23,7 +23,6 @@ static bool cpuid_scanned;
 static bool touches;    /* user code takes true page faults ... */
 static uint64_t run_cycles; /* ... after so long */
 static uint64_t tsc;
-static bool no_streaks;
 static struct direct_traits traits;
 
 void bug_at(const char *file, int line, const char *what)
@@ -95,7 +94,6 @@ static void start(const char *model, enum user_exec mode, bool faulting)
     vm.config = &vm.cross->config;
     arena_init(&vm.arena, malloc(1 << 16), 1 << 16);
     vm.cross->config.user_exec = mode;
-    vm.cross->config.bt.touch_direct = no_streaks;
     traits.shows = faulting ? 0 : DIRECT_SHOWS_CPUID;
     vm.cross->config.host_has_nx = 1;
     cpu.vm = &vm;
@@ -200,38 +198,13 @@ static unsigned touched(unsigned most, uint64_t cycles)
     return entered;
 }
 
-/* Entries to user mode from the kernel, until direct code runs again. */
-static unsigned held(unsigned most)
-{
-    unsigned n = 0;
-
-    cpu.attention = 0;
-    while (n < most && !direct_wanted(&cpu)) {
-        direct_note_translated(&cpu, 0);
-        n++;
-    }
-    return n;
-}
-
 Test(world_direct, first_touches)
 {
     start("btvmm32", USER_EXEC_DIRECT, true);
+    cr_assert_eq(touched(100, 1000), 100, "always directly");
+    start("btvmm32", USER_EXEC_AUTO, true);
+    cr_assert(promoted());
     cr_assert_eq(touched(100, 1000000), 100, "with long runs between them they don't matter");
-    cr_assert_eq(touched(100, 1000), 4);
-    cr_assert_eq(held(100), 64);
-    cr_assert_eq(touched(100, 1000), 1, "still at it");
-    cpu.attention = 1;
-    direct_note_translated(&cpu, 3);
-    cr_assert(!direct_wanted(&cpu), "there was a fault since the last tick");
-    direct_note_translated(&cpu, 3);
-    cr_assert(direct_wanted(&cpu), "it computes");
-    cr_assert_eq(touched(1, 1000000), 1);
-    cr_assert_eq(touched(100, 1000), 4, "a new streak");
-    no_streaks = true;
-    start("btvmm32", USER_EXEC_DIRECT, true);
-    cr_assert_eq(touched(100, 1000), 100);
-    no_streaks = false;
-    traits.cheap = true;
-    start("btvmm32", USER_EXEC_DIRECT, true);
-    cr_assert_eq(touched(100, 1000), 100);
+    cr_assert_eq(touched(100, 1000), 8);
+    cr_assert(!direct_wanted(&cpu));
 }
