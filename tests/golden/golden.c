@@ -96,7 +96,7 @@ static void slot_name(uint32_t off, char *name, size_t size)
     } slots[] = {
 #define SLOT(f) {WD_OFF(f), sizeof(((struct windata *)0)->f), #f}
         SLOT(callout_arg), SLOT(spill_eax), SLOT(spill_ecx), SLOT(spill_edx), SLOT(target_eip), SLOT(target_tca),
-        SLOT(vif), SLOT(irq_pending), SLOT(sel), SLOT(operand), SLOT(reload), SLOT(l1), SLOT(l2), SLOT(bounce),
+        SLOT(vif), SLOT(post), SLOT(irq_pending), SLOT(sel), SLOT(operand), SLOT(reload), SLOT(l1), SLOT(l2), SLOT(bounce),
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(slots); i++)
