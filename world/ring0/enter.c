@@ -62,46 +62,54 @@ __attribute__((naked)) void ring0_enter(struct vcpu *v __attribute__((unused)), 
             : VCPU_OFFSETS);
 }
 
+/* The three pieces that every way out is made of: the registers that the guest has, what the CPU has pushed, and the return. */
+#define SAVE_REGISTERS                                                                                       \
+    "movabs %[world], %%r15\n\t"                                                                             \
+    "mov (%%r15), %%r15\n\t"                                                                                 \
+    "mov %%eax, %c[eax](%%r15)\n\t"                                                                          \
+    "mov %%ecx, %c[ecx](%%r15)\n\t"                                                                          \
+    "mov %%edx, %c[edx](%%r15)\n\t"                                                                          \
+    "mov %%ebx, %c[ebx](%%r15)\n\t"                                                                          \
+    "mov %%ebp, %c[ebp](%%r15)\n\t"                                                                          \
+    "mov %%esi, %c[esi](%%r15)\n\t"                                                                          \
+    "mov %%edi, %c[edi](%%r15)\n\t"                                                                          \
+    "cld\n\t"
+#define TAKE_FRAME                                                                                           \
+    "pop %%rcx\n\t"                                                                                          \
+    "mov %%ecx, %c[tca](%%r15)\n\t"                                                                          \
+    "pop %%rcx\n\t"                                                                                          \
+    "mov %%ecx, %c[cs](%%r15)\n\t"                                                                           \
+    "pop %%rcx\n\t"                                                                                          \
+    "mov %%ecx, %c[hflags](%%r15)\n\t"                                                                       \
+    "pop %%rcx\n\t"                                                                                          \
+    "mov %%ecx, %c[esp](%%r15)\n\t"                                                                          \
+    "pop %%rcx\n\t"                                                                                          \
+    "mov %%ecx, %c[ss](%%r15)\n\t"
+#define RETURN_FROM_ENTER                                                                                    \
+    "mov %c[monrsp](%%r15), %%rsp\n\t"                                                                       \
+    "pop %%r15\n\t"                                                                                          \
+    "pop %%r14\n\t"                                                                                          \
+    "pop %%r13\n\t"                                                                                          \
+    "pop %%r12\n\t"                                                                                          \
+    "pop %%rbp\n\t"                                                                                          \
+    "pop %%rbx\n\t"                                                                                          \
+    "ret"
+
 /* From a stub, on the trap stack: vector, error code, RIP, CS, RFLAGS, RSP, SS. */
 __attribute__((naked)) void ring0_trap_from_guest(void)
 {
-    __asm__("movabs %[world], %%r15\n\t"
-            "mov (%%r15), %%r15\n\t"
-            "mov %%eax, %c[eax](%%r15)\n\t"
-            "mov %%ecx, %c[ecx](%%r15)\n\t"
-            "mov %%edx, %c[edx](%%r15)\n\t"
-            "mov %%ebx, %c[ebx](%%r15)\n\t"
-            "mov %%ebp, %c[ebp](%%r15)\n\t"
-            "mov %%esi, %c[esi](%%r15)\n\t"
-            "mov %%edi, %c[edi](%%r15)\n\t"
-            "cld\n\t"
+    __asm__(SAVE_REGISTERS
             "pop %%rax\n\t"
             "mov %%eax, %c[vec](%%r15)\n\t"
             "pop %%rcx\n\t"
             "mov %%ecx, %c[err](%%r15)\n\t"
-            "pop %%rcx\n\t"
-            "mov %%ecx, %c[tca](%%r15)\n\t"
-            "pop %%rcx\n\t"
-            "mov %%ecx, %c[cs](%%r15)\n\t"
-            "pop %%rcx\n\t"
-            "mov %%ecx, %c[hflags](%%r15)\n\t"
-            "pop %%rcx\n\t"
-            "mov %%ecx, %c[esp](%%r15)\n\t"
-            "pop %%rcx\n\t"
-            "mov %%ecx, %c[ss](%%r15)\n\t"
+            TAKE_FRAME
             "cmp $%c[pf], %%eax\n\t"
             "jne 1f\n\t"
             "mov %%cr2, %%rax\n\t"
             "mov %%eax, %c[cr2](%%r15)\n"
             "1:\n\t"
-            "mov %c[monrsp](%%r15), %%rsp\n\t"
-            "pop %%r15\n\t"
-            "pop %%r14\n\t"
-            "pop %%r13\n\t"
-            "pop %%r12\n\t"
-            "pop %%rbp\n\t"
-            "pop %%rbx\n\t"
-            "ret"
+            RETURN_FROM_ENTER
             :
             : VCPU_OFFSETS);
 }
@@ -109,35 +117,10 @@ __attribute__((naked)) void ring0_trap_from_guest(void)
 /* By the gate of callouts, which no other code goes through: RIP, CS, RFLAGS, RSP, SS. */
 __attribute__((naked)) void ring0_callout(void)
 {
-    __asm__("movabs %[world], %%r15\n\t"
-            "mov (%%r15), %%r15\n\t"
-            "mov %%eax, %c[eax](%%r15)\n\t"
-            "mov %%ecx, %c[ecx](%%r15)\n\t"
-            "mov %%edx, %c[edx](%%r15)\n\t"
-            "mov %%ebx, %c[ebx](%%r15)\n\t"
-            "mov %%ebp, %c[ebp](%%r15)\n\t"
-            "mov %%esi, %c[esi](%%r15)\n\t"
-            "mov %%edi, %c[edi](%%r15)\n\t"
-            "cld\n\t"
+    __asm__(SAVE_REGISTERS
             "movl $%c[callout], %c[vec](%%r15)\n\t"
-            "pop %%rcx\n\t"
-            "mov %%ecx, %c[tca](%%r15)\n\t"
-            "pop %%rcx\n\t"
-            "mov %%ecx, %c[cs](%%r15)\n\t"
-            "pop %%rcx\n\t"
-            "mov %%ecx, %c[hflags](%%r15)\n\t"
-            "pop %%rcx\n\t"
-            "mov %%ecx, %c[esp](%%r15)\n\t"
-            "pop %%rcx\n\t"
-            "mov %%ecx, %c[ss](%%r15)\n\t"
-            "mov %c[monrsp](%%r15), %%rsp\n\t"
-            "pop %%r15\n\t"
-            "pop %%r14\n\t"
-            "pop %%r13\n\t"
-            "pop %%r12\n\t"
-            "pop %%rbp\n\t"
-            "pop %%rbx\n\t"
-            "ret"
+            TAKE_FRAME
+            RETURN_FROM_ENTER
             :
             : VCPU_OFFSETS, [callout] "i"(VEC_CALLOUT));
 }
