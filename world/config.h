@@ -3,7 +3,7 @@
  * The VMX's configuration, taken over: copied once into the monitor's own memory (vm->config) and checked there.  Who shares
  * struct cross with the monitor can write to it at any time; nothing else reads the original.
  *
- * World: VMM, every world.  Errors: config_take() returns false and the VM is stopped (VM_STOP_HOST) where the copy
+ * World: VMM, every world.  Units: as struct cross_config says; RAM in bytes.  Owner: struct vm, in its arena.  Errors: config_take() returns false and the VM is stopped (VM_STOP_HOST) where the copy
  * is not what a VMX would say.  Order: before all that reads vm->config; again after each reset, for config.boot.
  */
 #ifndef WORLD_CONFIG_H

@@ -51,8 +51,7 @@ struct direct {
     struct space_score *last; /* what was asked for last */
     uint64_t promoted;       /* bit per entry of score: direct */
     uint64_t short_cycles;
-    uint64_t user_traps;     /* traps by user code ever; tells whether a tick interrupted pure computing */
-    uint64_t traps_at_tick;
+    uint64_t traps_at_tick;  /* traps ever, as of the last timer interrupt; if there were none since, user code computes */
     uint32_t mode;           /* enum user_exec */
     struct direct_traits traits;
     bool real_cpuid;         /* CPUID in direct code can't be trapped */

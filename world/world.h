@@ -38,7 +38,7 @@ void *world_win_data(struct vm *vm);    /* writable alias of WIN_DATA */
  * The callout sequence: transfers to the monitor with %gs:WD_CALLOUT_ARG (bt/windata.h) already
  * stored by the translated code.  Flags and GPRs are preserved into v->gpr / v->hflags; v->exit
  * = {EXIT_CALLOUT}.  Writes the bytes to `out` and returns their number (<= 8).  proc: far jump
- * to the 64-bit stub; ring0: far call through a call gate.
+ * to the 64-bit stub; ring0: INT 80h from CPL 1.
  */
 unsigned world_callout_seq(struct vm *vm, uint8_t out[8]);
 
