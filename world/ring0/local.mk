@@ -131,9 +131,9 @@ clean-local-btmon:
 	rm -rf %reldir%/btmon %reldir%/btmon_selftest %reldir%/selftest
 .PHONY: clean-local-btmon
 
-# Installed: the sources for DKMS (dkms add DIR), and who may use the device.
+# Installed: the sources for DKMS (dkms add DIR), and who may use the device.  ([@]: config.status replaces a whole name here.)
 %reldir%/dkms.conf: %reldir%/kmod/dkms.conf
-	$(AM_V_GEN)$(SED) 's/@VERSION@/$(VERSION)/' $(top_srcdir)/%reldir%/kmod/dkms.conf > $@
+	$(AM_V_GEN)$(SED) 's/[@]VERSION[@]/$(VERSION)/' $(top_srcdir)/%reldir%/kmod/dkms.conf > $@
 
 if RING0
 btmondir = $(prefix)/src/btmon-$(VERSION)
