@@ -10,8 +10,10 @@
 #   that kernel itself, and busybox, to boot under QEMU (--backports: the newer
 #   kernel of the release's backports)
 #   the source of Zydis, to be linked into the monitor image
+#   DKMS and udev, for the tests of what `make install` leaves for them
 #
-# OUTDIR/paths then holds shell assignments (headers, zydis, vmlinuz, busybox).
+# OUTDIR/paths then holds shell assignments (headers, zydis, vmlinuz, busybox, dkms, udevadm).
+# With --backports into DIR/backports, where DIR is what --enable-ring0 names, the tests run that kernel too.
 # Whatever is already there is kept, so a second run takes no network; delete OUTDIR
 # to begin afresh.
 
@@ -94,9 +96,24 @@ fetch_zydis()
     echo "zydis='$out/zydis'" >"$out/done-zydis"
 }
 
+# The tests that need these are skipped without them.
+fetch_tools()
+{
+    done_already tools && return
+    for package in dkms libkmod2 udev; do
+        (fetch $package) || return 0
+    done
+    {
+        echo "dkms='$root/usr/sbin/dkms'"
+        echo "udevadm='$(ls -d "$root/bin/udevadm" "$root/usr/bin/udevadm" 2>/dev/null | head -n 1)'"
+    } >"$out/done-tools.new"
+    mv "$out/done-tools.new" "$out/done-tools"
+}
+
 fetch_headers
 fetch_zydis
-cat "$out/done-headers" "$out/done-zydis" >"$out/paths"
+fetch_tools
+cat "$out"/done-headers "$out"/done-zydis "$out"/done-tools* >"$out/paths"
 . "$out/paths"
 for f in "$headers/Makefile" "$vmlinuz" "$busybox" "$zydis/src/Decoder.c"; do
     [ -f "$f" ] || die "$f is missing; delete $out and try again"

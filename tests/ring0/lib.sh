@@ -26,6 +26,20 @@ ring0_begin() {
     trap 'rm -rf "$tmp"' EXIT
 }
 
+# kernel_release HEADERS: the release that modules built with these headers are for.
+kernel_release() {
+    sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' "$1/include/generated/utsrelease.h"
+}
+
+# ring0_tool FILE NAME: the program that was fetched, or the system's.
+ring0_tool() {
+    if [ -x "$1" ]; then
+        echo "$1"
+    else
+        PATH=$PATH:/usr/sbin:/sbin command -v "$2"
+    fi
+}
+
 # ring0_boot OPTION... "$RING0_PACKAGES" SCRIPT [ARG]...: sets status; the console goes to $tmp/log, complaints to $tmp/err.
 ring0_boot() {
     "$SRCDIR/scripts/ring0-host.sh" --log "$tmp/log" "$@" 2> "$tmp/err" < /dev/null

@@ -3,8 +3,10 @@
 # The ring-0 world, in a machine that QEMU emulates: Debian's amd64 kernel with the module.  Not part of `make
 # check`, because they take minutes; `make check-ring0` says why it skips what it can't run.
 RING0_TESTS = \
+    %reldir%/backports.tap \
     %reldir%/broken.tap \
     %reldir%/debian.tap \
+    %reldir%/dkms.tap \
     %reldir%/ends.tap \
     %reldir%/guests.tap \
     %reldir%/kmod-count.tap \
@@ -14,7 +16,8 @@ RING0_TESTS = \
     %reldir%/kmod-stress.tap \
     %reldir%/refuse.tap \
     %reldir%/scribble.tap \
-    %reldir%/trace.tap
+    %reldir%/trace.tap \
+    %reldir%/udev.tap
 dist_check_SCRIPTS += $(RING0_TESTS)
 EXTRA_DIST += \
     %reldir%/inside/debian.sh \
@@ -24,6 +27,7 @@ EXTRA_DIST += \
     %reldir%/inside/refuse.sh \
     %reldir%/inside/scribble.sh \
     %reldir%/inside/trace.sh \
+    %reldir%/inside/udev.sh \
     %reldir%/kmod-lib.sh \
     %reldir%/lib.sh
 
