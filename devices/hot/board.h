@@ -33,8 +33,8 @@ void board_out(struct board *b, uint64_t now, uint16_t port, uint32_t value, uns
 
 /* Let time pass: fire timers due at or before now (raises IRQ lines). */
 void board_advance(struct board *b, uint64_t now);
-/* When board_advance() next has something to do; UINT64_MAX = never. Looks at masked IRQs too,
- * but not at timers nobody can observe (so an idle guest sleeps long). */
+/* When board_advance() next has something to do that the guest would notice; UINT64_MAX = never.  Timers behind a masked
+ * input do not count, so that an idle guest sleeps long. */
 uint64_t board_deadline(const struct board *b);
 
 /* The 8259's INTR output, and the INTA cycle (returns the vector; a spurious one if INTR dropped). */

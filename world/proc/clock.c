@@ -6,10 +6,15 @@
  * tenth of that, so between anchors (50 ms) time is the anchor plus scaled TSC cycles.  Each anchor takes the
  * system call's word, so that nothing drifts, and corrects the scale; the result never goes back.
  *
- * The alarm is one POSIX timer that raises SIGALRM.  Sleeping is waiting for signals, the alarm's among them: a
- * guest that sleeps to its next tick has just had it set, and so pays for no second timer.  The wait takes the
- * signal itself, no handler runs. One that comes between the last look at v->attention and the wait does run a
- * handler, which then makes the wait return at once, as it does for the entry to the guest (enter.c).
+ * The alarm is one POSIX timer that raises SIGALRM.  Setting it is a system call, so when several alarms have come at
+ * about equal distances, as a guest's ticks do, the timer is made to repeat.  Alarms then cost no call as long as it
+ * happens to fire when one is due or up to LATE_NS after it.  If it fires too early it is left alone as well, but not
+ * in sleep: guests mask their timer while they handle its interrupt.
+ *
+ * Sleeping is waiting for signals, the alarm's among them: a guest that sleeps to its next tick has just had it set, and
+ * so pays for no second timer.  The wait takes the signal itself, no handler runs. One that comes between the last look
+ * at v->attention and the wait does run a handler, which then makes the wait return at once, as it does for the entry
+ * to the guest (enter.c).
  */
 #include "world/proc/kview.h"
 #include "world/proc/sigframe.h"
@@ -20,6 +25,12 @@
 #define ANCHOR_NS 50000000ull
 #define CALIBRATE_MIN_NS 20000000ull
 #define CALIBRATE_MAX_NS 2000000000ull
+#define PERIOD_MIN_NS 500000u
+#define PERIOD_MAX_NS 1000000000u
+#define RUN_MIN 4u
+#define RUN_SPREAD_NS 20000u
+#define LATE_NS 20000u
+#define ALARM_UNKNOWN 0
 #define SANE_SYSCALL_CYCLES 30000u /* a longer one was interrupted: no good for calibration */
 
 static uint64_t monotonic_ns(void)
@@ -101,24 +112,76 @@ static void timespec_set(struct sys_timespec *t, uint64_t ns)
     t->nsec = (int64_t)(ns % NS);
 }
 
-void world_set_alarm(struct vm *vm, uint64_t when)
+/* The timer has fired: when will it again?  After a delay of that order it may have skipped a period or not. */
+static void alarm_advance(struct proc_clock *c, uint64_t now)
 {
-    struct world *w = vm->world;
-    struct sys_itimerspec spec = { { 0, 0 }, { 0, 0 } };
+    c->fired = false;
+    if (!c->period)
+        c->alarm = UINT64_MAX;
+    else if (now - c->alarm < c->period / 2)
+        c->alarm += c->period;
+    else
+        c->alarm = ALARM_UNKNOWN;
+}
 
-    if (when == w->clock.alarm)
-        return;
-    if (when != UINT64_MAX && when <= world_now(vm)) {
-        vm->vcpu->attention = 1;
-        return;
+/* It fires next at `from` or later, and for `when` in time. */
+static bool alarm_stands(const struct proc_clock *c, uint64_t from, uint64_t when)
+{
+    return !c->fired && c->alarm >= from && (c->alarm <= when || c->alarm - when <= (c->period ? LATE_NS : 0));
+}
+
+/* Another alarm is wanted than the last time: is it one of an evenly spaced run?  The longer that is, the better its spacing is known. */
+static void run_observe(struct proc_clock *c, uint64_t when)
+{
+    uint64_t delta = when - c->wanted;
+
+    if (c->run && delta - c->spacing + RUN_SPREAD_NS <= 2 * RUN_SPREAD_NS) {
+        c->run++;
+    } else {
+        c->run = delta >= PERIOD_MIN_NS && delta <= PERIOD_MAX_NS;
+        c->run_begin = c->wanted;
     }
+    if (c->run)
+        c->spacing = (when - c->run_begin) / c->run;
+    c->wanted = when;
+}
+
+static void timer_set(struct world *w, uint64_t when)
+{
+    struct proc_clock *c = &w->clock;
+    struct sys_itimerspec spec = { { 0, 0 }, { 0, 0 } };
+    bool repeat = when != UINT64_MAX && c->run >= RUN_MIN;
+
+    c->period = repeat ? c->spacing : 0;
+    c->alarm = repeat ? when + LATE_NS / 2 : when;
     if (when != UINT64_MAX)
-        timespec_set(&spec.value, w->clock.start_ns + when);
-    w->clock.alarm = when; /* before the timer can fire: its handler resets it */
+        timespec_set(&spec.value, c->start_ns + c->alarm);
+    timespec_set(&spec.interval, c->period);
+    c->fired = false; /* before the timer can fire */
     __asm__ volatile("" : : : "memory");
     if (sys4(SYS_NR_timer_settime, w->timer, SYS_TIMER_ABSTIME, (long)&spec, 0) < 0)
         BUG("timer_settime failed");
 }
+
+static void alarm_set(struct vm *vm, uint64_t from, uint64_t when)
+{
+    struct proc_clock *c = &vm->world->clock;
+    uint64_t now;
+
+    if (when != c->wanted && when != UINT64_MAX)
+        run_observe(c, when);
+    if (alarm_stands(c, from, when))
+        return;
+    now = world_now(vm);
+    if (c->fired)
+        alarm_advance(c, now);
+    if (when <= now)
+        vm->vcpu->attention = 1;
+    else if (!alarm_stands(c, from, when))
+        timer_set(vm->world, when);
+}
+
+void world_set_alarm(struct vm *vm, uint64_t when) { alarm_set(vm, ALARM_UNKNOWN + 1, when); }
 
 /* Wait for one of *signals and take it: its number, or 0 if there was no need to wait. */
 __attribute__((naked)) static long signal_wait(const struct vcpu *v __attribute__((unused)),
@@ -154,7 +217,7 @@ void world_idle(struct vm *vm, uint64_t until)
     uint64_t begin = rdtsc();
     long sig;
 
-    world_set_alarm(vm, until);
+    alarm_set(vm, until, until);
     sig = signal_wait(vm->vcpu, &signals);
     if (sig > 0)
         proc_event(vm->world, (int)sig);

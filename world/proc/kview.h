@@ -36,7 +36,12 @@ struct proc_clock {
     uint64_t anchor_cycles;         /* re-anchor after so many cycles */
     uint64_t mult;                  /* ns per cycle, 32.32 fixed point; 0 = not known yet */
     uint64_t last;                  /* never go below */
-    uint64_t alarm;                 /* what the timer is set to, guest ns */
+    uint64_t alarm;                 /* when the timer fires next, guest ns; UINT64_MAX: never; 0: not known */
+    uint64_t period;                /* and after that so often, ns; 0: only once */
+    volatile bool fired;            /* a signal of it has come since then */
+    uint64_t wanted;                /* the last alarm that was asked for */
+    uint64_t run_begin, spacing;    /* a run of alarms: where it begins, and their mean distance ... */
+    unsigned run;                   /* ... and how many followed the first; 0: no run */
 };
 
 struct uviews;

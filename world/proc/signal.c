@@ -95,7 +95,7 @@ void proc_signal_sync(int sig, void *info_, void *context)
 void proc_event(struct world *w, int sig)
 {
     if (sig == SIG_ALRM)
-        w->clock.alarm = UINT64_MAX;
+        w->clock.fired = true;
     if (w->uviews && sig == SIG_CHLD)
         uview_died(w);
     else if (w->uviews)
