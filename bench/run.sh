@@ -9,6 +9,8 @@
 # first process running its script.
 #
 #   --guest DIR      what scripts/debian-guest.sh made (default: debian-guest)
+#   --memory SIZE    the guests' RAM (default: 768M: with less than 512M a 686-pae kernel does without huge pages, with
+#                    more than about 880M some of it is high memory, which a 32-bit kernel has to map before use)
 #   --flavour NAME   686 or 686-pae (default: 686-pae)
 #   --btvmm FILE     the program to measure (default: ./btvmm)
 #   --option OPT     passed on to btvmm; may be repeated
@@ -26,7 +28,7 @@ LC_ALL=C
 export LC_ALL
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-guest=debian-guest flavour=686-pae btvmm=./btvmm options='' on=native,tcg,btvmm divide=1 repeat=1 out=bench-out
+guest=debian-guest flavour=686-pae memory=768M btvmm=./btvmm options='' on=native,tcg,btvmm divide=1 repeat=1 out=bench-out
 all="intloop sieve fploop getppid forkwait pipepp pgtouch"
 
 die()
@@ -37,7 +39,7 @@ die()
 
 while [ $# -gt 0 ]; do
     case $1 in
-    --guest|--flavour|--btvmm|--option|--on|--divide|--repeat|--out)
+    --guest|--memory|--flavour|--btvmm|--option|--on|--divide|--repeat|--out)
         [ $# -ge 2 ] || die "$1 needs an argument"
         case $1 in
         --option) options="$options $2" ;;
@@ -192,10 +194,10 @@ round=0
 while [ $round -lt "$repeat" ]; do
     round=$((round + 1))
     wanted native && run_native
-    wanted tcg && run_guest tcg qemu-system-i386 -accel tcg -m 256M -display none -monitor none \
+    wanted tcg && run_guest tcg qemu-system-i386 -accel tcg -m "$memory" -display none -monitor none \
         -serial stdio -net none -no-reboot -kernel "$guest/vmlinuz-$flavour" -initrd "$out/initrd.gz" -append
     # shellcheck disable=SC2086 # options are words
-    wanted btvmm && run_guest btvmm "$btvmm" $options -m 256M \
+    wanted btvmm && run_guest btvmm "$btvmm" $options -m "$memory" \
         -kernel "$guest/vmlinuz-$flavour" -initrd "$out/initrd.gz" -append
     :
 done
