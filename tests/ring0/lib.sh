@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Sourced by the tests of the ring-0 world.  They answer in TAP.  From the makefile:
-# BTVMM, SRCDIR, BUILDDIR; RING0_PACKAGES, what scripts/fetch-ring0.sh fetched; BTMON
-# and BTMON_SELFTEST, the modules (empty where they are not built).
+# BTVMM, SRCDIR, BUILDDIR; RING0_PACKAGES, what scripts/fetch-ring0.sh fetched; BTMON,
+# BTMON_NEXT and BTMON_SELFTEST, the modules (empty where they are not built).
 n=0
 here=$SRCDIR/tests/ring0
 

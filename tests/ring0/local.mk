@@ -37,7 +37,7 @@ check_PROGRAMS += %reldir%/scribble
 
 ring0_modules =
 if RING0
-ring0_modules += world/ring0/btmon.ko world/ring0/btmon_selftest.ko
+ring0_modules += world/ring0/btmon.ko world/ring0/btmon_next.ko world/ring0/btmon_selftest.ko
 endif
 ring0_test_files =
 ring0_guests =
@@ -50,6 +50,7 @@ check-ring0: btvmm %reldir%/scribble $(ring0_modules) $(ring0_test_files)
 	RING0_PACKAGES="$${RING0_PACKAGES:-$(RING0_PACKAGES)}" \
 	RING0_GUESTS="$${RING0_GUESTS:-$(ring0_guests)}" \
 	BTMON='$(filter %/btmon.ko,$(ring0_modules:%=$(abs_builddir)/%))' \
+	BTMON_NEXT='$(filter %_next.ko,$(ring0_modules:%=$(abs_builddir)/%))' \
 	BTMON_SELFTEST='$(filter %_selftest.ko,$(ring0_modules:%=$(abs_builddir)/%))' \
 	    $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(RING0_TESTS)'
 .PHONY: check-ring0

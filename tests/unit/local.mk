@@ -234,6 +234,13 @@ UNIT_TESTS += %reldir%/world_ring0_memory
 %canon_reldir%_world_ring0_memory_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_world_ring0_memory_LDADD = $(MON_LIBS)
 
+UNIT_TESTS += %reldir%/world_ring0_refusal
+%canon_reldir%_world_ring0_refusal_SOURCES = %reldir%/world_ring0_refusal.c world/ring0/kmod/refusal.c
+%canon_reldir%_world_ring0_refusal_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_world_ring0_refusal_CFLAGS = $(unit_cflags)
+%canon_reldir%_world_ring0_refusal_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_world_ring0_refusal_LDADD = $(CRITERION_LIBS)
+
 UNIT_TESTS += %reldir%/world_ring0_runner
 %canon_reldir%_world_ring0_runner_SOURCES = %reldir%/world_ring0_runner.c world/proc/filter.c world/ring0/runner.c world/ring0/start.c
 %canon_reldir%_world_ring0_runner_CPPFLAGS = $(unit_cppflags)

@@ -108,7 +108,10 @@ struct btmon_cross_abi {
     __u32 pad1;
 };
 
-/* --- ioctls on BTMON_DEVICE: one open file is one VM with one VCPU --- */
+/*
+ * --- BTMON_DEVICE: one open file is one VM with one VCPU. To open it can fail with -EOPNOTSUPP: the host has become one
+ * that the module does not work on (locked down); -ENOMEM ---
+ */
 struct btmon_create {
     __u32 version;      /* BTMON_VERSION, else -EPROTO */
     __u32 pad;

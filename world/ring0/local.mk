@@ -90,6 +90,8 @@ kmod_sources = \
     %reldir%/kmod/memory.h \
     %reldir%/kmod/offsets.c \
     %reldir%/kmod/raw.h \
+    %reldir%/kmod/refusal.c \
+    %reldir%/kmod/refusal.h \
     %reldir%/kmod/reraise.S \
     %reldir%/kmod/run.c \
     %reldir%/kmod/stress.c \
@@ -108,7 +110,7 @@ kmod_selftest_sources = \
     %reldir%/kmod/selftest/test.c
 
 EXTRA_DIST += $(kmod_sources) $(kmod_selftest_sources) %reldir%/kmod/60-btmon.rules %reldir%/kmod/dkms.conf
-CLEANFILES += %reldir%/btmon.ko %reldir%/btmon_selftest.ko %reldir%/dkms.conf
+CLEANFILES += %reldir%/btmon.ko %reldir%/btmon_next.ko %reldir%/btmon_selftest.ko %reldir%/dkms.conf
 
 kmod_make = env -u MAKEFLAGS -u MFLAGS -u MAKEOVERRIDES -u MAKELEVEL $(MAKE) -s
 kmod_build = $(kmod_make) -f '$(abs_top_srcdir)/%reldir%/kmod/Makefile' LINUX_HEADERS='$(LINUX_HEADERS)'
@@ -127,8 +129,19 @@ kmod_build = $(kmod_make) -f '$(abs_top_srcdir)/%reldir%/kmod/Makefile' LINUX_HE
 	    OUT='$(abs_builddir)/%reldir%/btmon_selftest' SELFTEST=1
 	@cp %reldir%/btmon_selftest/btmon_selftest.ko $@
 
+# And what the next version would be, image and all, but for its number: for the test that it is told from this one.
+%reldir%/btmon_next.ko: $(kmod_sources) %reldir%/abi.h %reldir%/monitor.bin
+	$(AM_V_GEN)rm -rf %reldir%/next && $(MKDIR_P) %reldir%/next && \
+	    next=$$(($$($(SED) -n 's/^#define BTMON_VERSION \([0-9]*\)u .*/\1/p' $(top_srcdir)/%reldir%/abi.h) + 1)) && \
+	    $(SED) "s/^\(#define BTMON_VERSION \)[0-9]*u/\1$${next}u/" $(top_srcdir)/%reldir%/abi.h > %reldir%/next/abi.h && \
+	    { head -c 8 %reldir%/monitor.bin && printf "\\$$(printf %o $$next)\\0\\0\\0" && tail -c +13 %reldir%/monitor.bin; } \
+	        > %reldir%/next/monitor.bin && \
+	    $(kmod_build) MONITOR_IMAGE='$(abs_builddir)/%reldir%/next/monitor.bin' OUT='$(abs_builddir)/%reldir%/next/btmon' \
+	        abi='$(abs_builddir)/%reldir%/next/abi.h'
+	@cp %reldir%/next/btmon/btmon.ko $@
+
 clean-local-btmon:
-	rm -rf %reldir%/btmon %reldir%/btmon_selftest %reldir%/selftest
+	rm -rf %reldir%/btmon %reldir%/btmon_selftest %reldir%/next %reldir%/selftest
 .PHONY: clean-local-btmon
 
 # Installed: the sources for DKMS (dkms add DIR), and who may use the device.  ([@]: config.status replaces a whole name here.)

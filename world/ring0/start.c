@@ -48,6 +48,8 @@ static const char *open_problem(int err)
     case EACCES:
     case EPERM:
         return "no permission to use " BTMON_DEVICE " (its group may)";
+    case EOPNOTSUPP:
+        return "the kernel module btmon makes no VMs on this host any more: the kernel's log says why (is it locked down?)";
     default:
         return NULL;
     }

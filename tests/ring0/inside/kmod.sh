@@ -61,6 +61,18 @@ kill_callers()
     done
 }
 
+# In a memory cgroup that btmon-test makes too small.
+starve()
+{
+    mkdir /tmp/cgroup && mount -t cgroup2 none /tmp/cgroup && echo +memory >/tmp/cgroup/cgroup.subtree_control &&
+        mkdir /tmp/cgroup/btmon
+    check $? "there is a memory cgroup"
+    sh -c 'echo $$ >/tmp/cgroup/btmon/cgroup.procs && exec /btmon-test starve'
+    check $? starve
+    grep -q '^oom_kill 0$' /tmp/cgroup/btmon/memory.events
+    check $? "nobody was killed for memory"
+}
+
 # On all CPUs, while three VMs run.
 nmi()
 {
@@ -90,7 +102,7 @@ load || { dmesg | tail; exit 1; }
 for t in "$@"; do
     echo "# -- $t"
     case $t in
-    reload|kill_callers|nmi) $t ;;
+    reload|kill_callers|nmi|starve) $t ;;
     *=*) /btmon-test "${t%=*}" "${t#*=}"; check $? "$t" ;;
     *) /btmon-test "$t"; check $? "$t" ;;
     esac

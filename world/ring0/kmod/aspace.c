@@ -6,16 +6,16 @@
  * Entries that lead to tables allow everything, user accesses too: with five levels the guest's 4 GiB and the
  * monitor share the root's first one. Only the last entry of a walk restricts.
  */
-#include <linux/gfp.h>
 #include <linux/mm.h>
 #include <asm/pgtable_types.h>
 #include "aspace.h"
+#include "memory.h"
 
 #define TABLE_BITS (_PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED)
 
 static u64 *new_table(struct aspace *as)
 {
-	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_RETRY_MAYFAIL);
+	struct page *page = alloc_page(GFP_OURS);
 
 	if (!page)
 		return NULL;

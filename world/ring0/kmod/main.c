@@ -3,7 +3,7 @@
  * btmon: the kernel helper of btvmm's ring-0 world.  It owns memory, an address space and the switch to it; what
  * goes on there is the monitor's business, whose image it carries. abi.h is the contract.
  *
- * Reading order: abi.h, crosspage.h, crosspage.S, switch.c, run.c, vm.c, aspace.c, memory.c, this file.
+ * Reading order: abi.h, crosspage.h, crosspage.S, switch.c, run.c, vm.c, aspace.c, memory.c, refusal.c, this file.
  */
 #define pr_fmt(fmt) "btmon: " fmt
 
@@ -16,15 +16,36 @@
 #include <linux/uaccess.h>
 #include <asm/cpufeature.h>
 #include "raw.h"
+#include "refusal.h"
 #include "switch.h"
 #include "vm.h"
 
 #define CR4_FRED_BIT 32
 
+static const char *refusal(void)
+{
+	const struct host_facts host = {
+		.xen_pv = boot_cpu_has(X86_FEATURE_XENPV),
+		.mem_encrypt = cc_platform_has(CC_ATTR_MEM_ENCRYPT),
+		.fred = raw_read_cr4() & BIT_ULL(CR4_FRED_BIT),
+		.nx = boot_cpu_has(X86_FEATURE_NX),
+		.locked_down = security_locked_down(LOCKDOWN_MSR),
+	};
+
+	return host_refusal(&host);
+}
+
+/* A kernel can be locked down after the module was loaded: VMs that exist run on, there are no new ones. */
 static int btmon_open(struct inode *inode, struct file *file)
 {
-	struct vm *vm = kmalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+	const char *why = refusal();
+	struct vm *vm;
 
+	if (why) {
+		pr_err_ratelimited("no VM: %s\n", why);
+		return -EOPNOTSUPP;
+	}
+	vm = kmalloc(sizeof(*vm), GFP_OURS);
 	if (!vm)
 		return -ENOMEM;
 	vm_init(vm);
@@ -99,22 +120,6 @@ static struct miscdevice btmon_device = {
 	.fops = &btmon_fops,
 	.mode = 0600,
 };
-
-/* Why this machine can't have it; NULL: it can. */
-static const char *refusal(void)
-{
-	if (boot_cpu_has(X86_FEATURE_XENPV))
-		return "the kernel runs as a Xen PV guest, which owns no descriptor tables";
-	if (cc_platform_has(CC_ATTR_MEM_ENCRYPT))
-		return "memory is encrypted (SME, SEV or TDX)";
-	if (raw_read_cr4() & BIT_ULL(CR4_FRED_BIT))
-		return "FRED is on, and there is no IDT (boot with fred=off)";
-	if (!boot_cpu_has(X86_FEATURE_NX))
-		return "the CPU has no execute-disable bit";
-	if (security_locked_down(LOCKDOWN_MSR))
-		return "the kernel is locked down (Secure Boot)";
-	return NULL;
-}
 
 static int __init btmon_init(void)
 {

@@ -9,8 +9,6 @@
 #include "memory.h"
 
 #define BATCH 64
-/* Rather fail than have the OOM killer look for a victim: the caller can do with less. */
-#define GFP_OURS (GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
 static int new_table(struct pages *p, u64 size)
 {

@@ -8,7 +8,11 @@
 #ifndef BTMON_MEMORY_H
 #define BTMON_MEMORY_H
 
+#include <linux/gfp.h>
 #include <linux/types.h>
+
+/* Rather fail than have the OOM killer look for a victim: the caller can do with less. */
+#define GFP_OURS (GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
 struct pages {
 	u32 *pfn;           /* of each page; in whole pages of its own, which a VMM world can map */

@@ -104,7 +104,7 @@ static int get_memory(struct vm *vm, const struct btmon_create *arg)
 		rc = pages_alloc(&vm->low_pdpt, PAGE_SIZE);
 	if (rc)
 		return rc;
-	vm->cross = (void *)__get_free_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO, get_order(sizeof(*vm->cross)));
+	vm->cross = (void *)__get_free_pages(GFP_OURS, get_order(sizeof(*vm->cross)));
 	return vm->cross ? 0 : -ENOMEM;
 }
 

@@ -491,6 +491,79 @@ static void test_pinned(long n)
     ok(nothing_pinned(), "nothing stays pinned");
 }
 
+/* --- a memory cgroup that is too small: the script has put us into this one --- */
+
+#define CGROUP "/tmp/cgroup/btmon/"
+
+static int cgroup_max, cgroup_high; /* open: where there is no memory, no file can be opened */
+
+static bool cgroup_set(int fd, const char *value)
+{
+    return pwrite(fd, value, strlen(value), 0) == (ssize_t)strlen(value);
+}
+
+/* To write memory.high makes the kernel give back what its CPUs hold in reserve. */
+static long cgroup_used(void)
+{
+    long value = -1;
+    FILE *f;
+
+    if (!cgroup_set(cgroup_high, "0") || !cgroup_set(cgroup_high, "max"))
+        return -1;
+    f = fopen(CGROUP "memory.current", "r");
+    if (f && fscanf(f, "%ld", &value) != 1)
+        value = -1;
+    if (f)
+        fclose(f);
+    return value;
+}
+
+/* BTMON_CREATE with so many bytes left to be had; the errno. */
+static int create_starved(long bytes)
+{
+    struct vm vm = vm_alloc();
+    struct btmon_create c = create_arg(&vm);
+    char limit[24];
+    int rc;
+
+    c.ram_size = c.private_size = 128 << 10;
+    memset(vm.ram, 1, c.ram_size); /* the caller's pages are there: what is short is the module's */
+    memset((void *)vm.shared, 1, SHARED_SIZE);
+    snprintf(limit, sizeof(limit), "%ld", cgroup_used() + bytes);
+    cgroup_set(cgroup_max, limit);
+    rc = call(vm.fd, BTMON_CREATE, &c);
+    cgroup_set(cgroup_max, "max");
+    if (rc)
+        ok(call(vm.fd, BTMON_CREATE, &c) == 0 && run(&vm, SELFTEST_ECHO, 1, 0) == 0, "the same file, with memory: fine");
+    vm_free(&vm);
+    return rc;
+}
+
+/* A page more each time: each of the module's allocations is the one that fails. */
+static void test_starve(long n)
+{
+    unsigned long locked = number_in("/proc/self/status", "VmLck");
+    long before, after, failed = 0, other = 0;
+    int rc;
+
+    cgroup_max = open(CGROUP "memory.max", O_WRONLY);
+    cgroup_high = open(CGROUP "memory.high", O_WRONLY);
+    rc = create_starved(16 << 20);
+    ok(rc == 0, "with memory enough");
+    before = cgroup_used();
+    do {
+        rc = create_starved(failed * 4096);
+        failed += rc != 0;
+        other += rc && rc != ENOMEM;
+    } while (rc && failed < n);
+    after = cgroup_used();
+    printf("# %ld times without memory; the group had %ld bytes before, %ld after\n", failed, before, after);
+    ok(rc == 0 && failed > 60 && !other, "a page less than it takes, and two, ...: ENOMEM");
+    ok(before >= 0 && after >= 0 && after <= before + 8 * 4096, "memory comes back");
+    ok(number_in("/proc/self/status", "VmLck") == locked, "no longer counted as locked");
+    ok(nothing_pinned(), "nothing stays pinned");
+}
+
 static uint64_t random_next(uint64_t *state)
 {
     *state ^= *state << 13;
@@ -702,7 +775,7 @@ static const struct {
 } tests[] = {
     { "basic", test_basic, 0 },   { "aspace", test_aspace, 0 }, { "state", test_state, 5 },  { "alarm", test_alarm, 0 },
     { "busy", test_busy, 0 },     { "errors", test_errors, 0 }, { "limit", test_limit, 0 },  { "dead", test_dead, 0 },
-    { "leak", test_leak, 20 },    { "pinned", test_pinned, 0 }, { "fuzz", test_fuzz, 500 }, { "stress", test_stress, 20 },
+    { "starve", test_starve, 200 }, { "leak", test_leak, 20 },    { "pinned", test_pinned, 0 }, { "fuzz", test_fuzz, 500 }, { "stress", test_stress, 20 },
     { "count", test_count, 0 },   { "many", test_many, 10 },    { "spin", test_spin, 0 },    { "interrupts", test_interrupts, 2000 },
 };
 
