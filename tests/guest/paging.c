@@ -209,6 +209,23 @@ static void test_crossing(void)
     reset(next);
 }
 
+/* Without PSE-36 the bits that would be address bits above 4 GiB are reserved. */
+static void test_large_reserved(volatile uint32_t *pde, const volatile uint32_t *v, uint32_t features)
+{
+    uint32_t good = 0;
+
+    if (features & 1u << 17) {
+        skip("large-reserved-address", "PSE-36");
+        return;
+    }
+    for (unsigned bit = 13; bit <= 20; bit++) {
+        *pde = (5u << 22) | 1u << bit | PTE_P | PTE_PS;
+        WRITE_CR(3, READ_CR(3));
+        good += rt_try(read, (void *)v) == PF && rt_last.error == 9;
+    }
+    check_cpu("large-reserved-address", good, 8);
+}
+
 static void test_large(void)
 {
     uint32_t r[4];
@@ -236,6 +253,7 @@ static void test_large(void)
     *pde = (5u << 22) | 1u << 21 | PTE_P | PTE_PS;
     WRITE_CR(3, READ_CR(3));
     check_trap_cpu("large-reserved", rt_try(read, (void *)v), PF, 9);
+    test_large_reserved(pde, v, r[3]);
     *pde = 0;
     WRITE_CR(3, READ_CR(3));
     check_trap("large-gone", rt_try(read, (void *)v), PF, 0);

@@ -2,8 +2,8 @@
 /*
  * Self-modifying code (SDM volume 3, 11.6): writes are seen by the next
  * instruction, whether in the same stretch of code, on another page, across a
- * page boundary, through another mapping, or made by a string instruction; and
- * pages that mix code and data.
+ * page boundary, through another mapping, or made by a string instruction; pages that mix code and
+ * data; and the writer may be the handler of an interrupt that comes while the code runs.
  */
 #include "rt.h"
 
@@ -191,12 +191,93 @@ static void test_user(void)
     check("user-changed-in-loop-value", rt_last.eax, sum);
 }
 
+/* --- the timer's handler changes the code that it has interrupted --- */
+
+#define RACES 60u
+
+static volatile uint32_t patches, rounds, patched_at, patched_round, hits, wrong;
+static uint8_t patched_byte;
+
+/* EAX counts values older than the handler's last one before, or newer than its last one after the changed instruction. */
+#define RACE_VALUE(name, begin, end) \
+    CODE(name, "movl 4(%esp),%edx\n xorl %eax,%eax\n pushl %ebx\n " begin "\n 1: movl patches,%ecx\n" \
+         #name "_at: movl $0,%ebx\n cmpl %ecx,%ebx\n jae 2f\n incl %eax\n 2: cmpl patches,%ebx\n jbe 3f\n" \
+         "incl %eax\n 3: cmpl %edx,patches\n jb 1b\n " end "\n popl %ebx"); \
+    extern uint8_t name##_at[]
+RACE_VALUE(race_value, "sti", "cli");
+RACE_VALUE(race_user, "", "");
+CODE(race_next, "movl 4(%esp),%edx\n sti\n race_next_from: incl rounds\n .fill 64,1,0x90\n cmpl %edx,patches\n"
+     "jb race_next_from\n race_next_to: cli");
+extern uint8_t race_next_from[], race_next_to[];
+
+static void change_value(struct frame *f)
+{
+    (void)f;
+    patches++;
+    *(uint32_t *)(race_value_at + 1) = *(uint32_t *)(race_user_at + 1) = patches;
+    pic_eoi();
+}
+
+/* The instruction to which the handler returns becomes INT3 ... */
+static void change_next(struct frame *f)
+{
+    if (!patched_at && f->eip >= (uint32_t)race_next_from && f->eip < (uint32_t)race_next_to) {
+        patches++;
+        patched_at = f->eip;
+        patched_round = rounds;
+        patched_byte = *(uint8_t *)patched_at;
+        *(uint8_t *)patched_at = 0xcc;
+    }
+    pic_eoi();
+}
+
+/* ... which must come at once, and is taken back. */
+static void on_int3(struct frame *f)
+{
+    if (f->eip == patched_at + 1 && rounds == patched_round)
+        hits++;
+    else
+        wrong++;
+    f->eip--;
+    *(uint8_t *)f->eip = patched_byte;
+    patched_at = 0;
+}
+
+static void race_begin(rt_handler *handler)
+{
+    patches = 0;
+    *(uint32_t *)(race_value_at + 1) = *(uint32_t *)(race_user_at + 1) = 0;
+    rt_handlers[IRQ_BASE] = handler;
+    pic_setup(0xfe, 0xff);
+    pit_periodic(1500);
+}
+
+static void test_races(void)
+{
+    race_begin(change_value);
+    check_trap("changed-by-interrupt", rt_try(race_value, (void *)RACES), NO_TRAP, 0);
+    check("changed-by-interrupt-value", rt_result, 0);
+    paging_on();
+    race_begin(change_value);
+    check_trap("user-changed-by-interrupt", rt_try_user_flags(race_user, (void *)RACES, IF), NO_TRAP, 0);
+    check("user-changed-by-interrupt-value", rt_last.eax, 0);
+    paging_off();
+    race_begin(change_next);
+    rt_handlers[BP] = on_int3;
+    check_trap("next-changed-by-interrupt", rt_try(race_next, (void *)RACES), NO_TRAP, 0);
+    check("next-changed-by-interrupt-hits", hits + (patched_at != 0), patches);
+    check("next-changed-by-interrupt-wrong", wrong, 0);
+    pic_setup(0xff, 0xff);
+}
+
 void test_main(void)
 {
+    rt_handlers[IRQ_BASE + 7] = rt_spurious;
     test_same_stretch();
     test_pages();
     test_mixed();
     test_stack_code();
     test_alias();
     test_user();
+    test_races();
 }
