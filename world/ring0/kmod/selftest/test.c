@@ -495,27 +495,21 @@ static void test_pinned(long n)
 
 #define CGROUP "/tmp/cgroup/btmon/"
 
-static int cgroup_max, cgroup_high; /* open: where there is no memory, no file can be opened */
+static int cgroup_max, cgroup_high, cgroup_current; /* open: to open a file takes memory */
 
 static bool cgroup_set(int fd, const char *value)
 {
     return pwrite(fd, value, strlen(value), 0) == (ssize_t)strlen(value);
 }
 
-/* To write memory.high makes the kernel give back what its CPUs hold in reserve. */
+/* To write memory.high makes the kernel give back what its CPUs hold in reserve; to read allocates but the first time. */
 static long cgroup_used(void)
 {
-    long value = -1;
-    FILE *f;
+    char text[24] = "";
 
-    if (!cgroup_set(cgroup_high, "0") || !cgroup_set(cgroup_high, "max"))
+    if (!cgroup_set(cgroup_high, "0") || !cgroup_set(cgroup_high, "max") || pread(cgroup_current, text, sizeof(text) - 1, 0) <= 0)
         return -1;
-    f = fopen(CGROUP "memory.current", "r");
-    if (f && fscanf(f, "%ld", &value) != 1)
-        value = -1;
-    if (f)
-        fclose(f);
-    return value;
+    return atol(text);
 }
 
 /* BTMON_CREATE with so many bytes left to be had; the errno. */
@@ -548,6 +542,7 @@ static void test_starve(long n)
 
     cgroup_max = open(CGROUP "memory.max", O_WRONLY);
     cgroup_high = open(CGROUP "memory.high", O_WRONLY);
+    cgroup_current = open(CGROUP "memory.current", O_RDONLY);
     rc = create_starved(16 << 20);
     ok(rc == 0, "with memory enough");
     before = cgroup_used();
