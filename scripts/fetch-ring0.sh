@@ -113,7 +113,10 @@ fetch_tools()
 fetch_headers
 fetch_zydis
 fetch_tools
-cat "$out"/done-headers "$out"/done-zydis "$out"/done-tools* >"$out/paths"
+{
+    cat "$out/done-headers" "$out/done-zydis"
+    ! done_already tools || cat "$out/done-tools"
+} >"$out/paths"
 . "$out/paths"
 for f in "$headers/Makefile" "$vmlinuz" "$busybox" "$zydis/src/Decoder.c"; do
     [ -f "$f" ] || die "$f is missing; delete $out and try again"
