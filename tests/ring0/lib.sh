@@ -48,3 +48,27 @@ ring0_boot() {
     tr -d '\r' < "$tmp/log" > "$tmp/log.lines"
     mv "$tmp/log.lines" "$tmp/log"
 }
+
+# From here on the tests are for the newer kernel of Debian's backports: in RING0_BACKPORTS, or in backports/ of
+# RING0_PACKAGES (scripts/fetch-ring0.sh --backports).  Sets headers and kernel, its release.
+ring0_backports() {
+    RING0_PACKAGES=${RING0_BACKPORTS:-$RING0_PACKAGES/backports}
+    [ -f "$RING0_PACKAGES/paths" ] || skip_all "no kernel in '$RING0_PACKAGES' (scripts/fetch-ring0.sh --backports puts one there)"
+    . "$RING0_PACKAGES/paths"
+    kernel=$(kernel_release "$headers")
+    unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+    export RING0_PACKAGES
+}
+
+# ring0_build NAME IMAGE [VARIABLE=VALUE]...: builds the module for $headers; module is the file, and whether that went well is a result.
+ring0_build() {
+    module=$tmp/build/$1.ko image=$2
+    name=$1
+    shift 2
+    make -s -f "$SRCDIR/world/ring0/kmod/Makefile" LINUX_HEADERS="$headers" OUT="$tmp/build" MONITOR_IMAGE="$image" "$@" \
+        > "$tmp/make" 2>&1 && grep -aq "vermagic=$kernel " "$module"
+    good=$?
+    result $good "$name builds for $kernel"
+    [ $good = 0 ] || sed 's/^/# /' "$tmp/make"
+    return $good
+}

@@ -9,6 +9,7 @@ RING0_TESTS = \
     %reldir%/dkms.tap \
     %reldir%/ends.tap \
     %reldir%/guests.tap \
+    %reldir%/kmod-backports.tap \
     %reldir%/kmod-count.tap \
     %reldir%/kmod-models.tap \
     %reldir%/kmod-nmi.tap \
