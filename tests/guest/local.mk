@@ -24,6 +24,7 @@ test_guest_sources = \
     %reldir%/looks.c \
     %reldir%/nmi.c \
     %reldir%/paging.c \
+    %reldir%/places.c \
     %reldir%/real.c \
     %reldir%/reload.c \
     %reldir%/reset.c \
@@ -54,6 +55,7 @@ test_guests = \
     %reldir%/iret.elf \
     %reldir%/looks.elf \
     %reldir%/paging.elf \
+    %reldir%/places.elf \
     %reldir%/real.elf \
     %reldir%/reload.elf \
     %reldir%/ring3.elf \

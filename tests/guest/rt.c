@@ -170,6 +170,11 @@ bool rt_argument(const char *word)
     return false;
 }
 
+bool rt_limits_checked(bool user_code)
+{
+    return !rt_argument("cpu=tcg") || (user_code && !rt_argument("mode=translate"));
+}
+
 /* Tables ------------------------------------------------------------------ */
 void gdt_set(uint32_t selector, uint32_t base, uint32_t limit, uint32_t access, uint32_t flags)
 {

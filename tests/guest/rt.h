@@ -81,6 +81,11 @@ int rt_try_user(void (*code)(void *), void *argument);
 int rt_try_user_flags(void (*code)(void *), void *argument, uint32_t eflags);
 /* The word is on the command line. */
 bool rt_argument(const char *word);
+/*
+ * QEMU's TCG does not check segment limits. In a monitor that runs there, translated code reaches the monitor's
+ * window; so does kernel code, which is always translated.
+ */
+bool rt_limits_checked(bool user_code);
 /* Handler of IRQ 7: counts the 8259's spurious interrupts, which may come at any time at which an input is unmasked. */
 void rt_spurious(struct frame *f);
 void rt_reload_flat(void);

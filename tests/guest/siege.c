@@ -22,18 +22,9 @@ static int user(void (*code)(void *))
     return rt_try_user_flags(code, argument, IF | 2);
 }
 
-/*
- * QEMU's TCG does not check segment limits. In a monitor that runs there, translated code reaches the monitor's
- * window; so does kernel code, which is always translated.
- */
-static bool limits_are_checked(bool user_code)
-{
-    return !rt_argument("cpu=tcg") || (user_code && !rt_argument("mode=translate"));
-}
-
 static bool skipped(const char *name, bool user_code)
 {
-    if (limits_are_checked(user_code))
+    if (rt_limits_checked(user_code))
         return false;
     skip(name, "(TCG checks no segment limits)");
     return true;
@@ -281,7 +272,7 @@ static void test_top_mapped(void)
         frame[2] = ~page;
         wrong += user(m_read) != (mine ? 0x90 : PF) || (mine ? rt_last.eax != ~page : rt_last.error != 5);
         wrong += user(m_write) != (mine ? 0x90 : PF) || frame[2] != (mine ? argument[1] : ~page);
-        if (!limits_are_checked(false))
+        if (!rt_limits_checked(false))
             continue;
         *(volatile uint32_t *)argument[0] = page; /* as the kernel */
         wrong += frame[2] != page;
