@@ -23,6 +23,7 @@ test_guest_sources = \
     %reldir%/iret.c \
     %reldir%/looks.c \
     %reldir%/nmi.c \
+    %reldir%/pae.c \
     %reldir%/paging.c \
     %reldir%/places.c \
     %reldir%/real.c \
@@ -54,6 +55,7 @@ test_guests = \
     %reldir%/inject.elf \
     %reldir%/iret.elf \
     %reldir%/looks.elf \
+    %reldir%/pae.elf \
     %reldir%/paging.elf \
     %reldir%/places.elf \
     %reldir%/real.elf \

@@ -2,14 +2,11 @@
 /*
  * Paging (SDM volume 3, chapter 4): error codes and CR2, accessed and dirty
  * bits, WP, U/S, large pages, aliases, what INVLPG and CR3 loads must make
- * seen, PAE and NX.
+ * seen.
  */
 #include "rt.h"
 
 static uint8_t pages[8][4096] __attribute__((aligned(4096)));
-static volatile uint32_t pdpt_low[8] __attribute__((aligned(32)));
-static volatile uint64_t pae_directory[512] __attribute__((aligned(4096)));
-static volatile uint64_t pae_table[512] __attribute__((aligned(4096)));
 
 CODE(read, "movl 4(%esp),%edx\n read_at: movl (%edx),%eax");
 CODE(write, "movl 4(%esp),%edx\n write_at: movl $0x55667788,(%edx)");
@@ -301,75 +298,6 @@ static void test_tables_in_view(void)
     WRITE_CR(3, READ_CR(3));
 }
 
-static void pae_on(void)
-{
-    for (uint32_t i = 0; i < 512; i++)
-        pae_directory[i] = i < 16 ? (uint64_t)i << 21 | PTE_P | PTE_W | PTE_U | PTE_PS : 0;
-    for (uint32_t i = 0; i < 512; i++)
-        pae_table[i] = 0;
-    pae_directory[511] = (uint32_t)pae_table | PTE_P | PTE_W | PTE_U;
-    pdpt_low[0] = (uint32_t)pae_directory | PTE_P;
-    WRITE_CR(4, READ_CR(4) | CR4_PAE);
-    WRITE_CR(3, pdpt_low);
-    WRITE_CR(0, READ_CR(0) | CR0_PG | CR0_WP);
-}
-
-static void test_nx(void *p)
-{
-    uint32_t r[4], low, high;
-
-    cpuid(0x80000000, r);
-    if (r[0] < 0x80000001 || (cpuid(0x80000001, r), !(r[3] & 1 << 20))) {
-        pae_table[3] |= 1ull << 63;
-        invlpg(p);
-        check_trap_cpu("nx-reserved", rt_try(read, p), PF, 9);
-        return;
-    }
-    asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(0xc0000080));
-    asm volatile("wrmsr" : : "a"(low | 0x800), "d"(high), "c"(0xc0000080));
-    pae_table[3] |= 1ull << 63;
-    invlpg(p);
-    check_trap("nx-read", rt_try(read, p), NO_TRAP, 0);
-    check_trap("nx-fetch", rt_try(exec, p), PF, 0x11);
-    check_trap("nx-user-fetch", rt_try_user(exec, p), PF, 0x15);
-    asm volatile("wrmsr" : : "a"(low), "d"(high), "c"(0xc0000080));
-}
-
-static void test_pae(void)
-{
-    uint32_t r[4];
-    volatile uint32_t *v = (volatile uint32_t *)((511u << 21) + 0x3000);
-
-    cpuid(1, r);
-    if (!(r[3] & 1 << 6)) {
-        skip("pae", "no PAE");
-        return;
-    }
-    pae_on();
-    pages[3][0] = 0xc3;
-    pae_table[3] = (uint32_t)pages[3] | PTE_P | PTE_W | PTE_U;
-    check("pae-read", *(volatile uint8_t *)v, 0xc3);
-    check("pae-accessed", pae_table[3] & (PTE_A | PTE_D), PTE_A);
-    v[4] = 77;
-    check("pae-dirty", pae_table[3] & (PTE_A | PTE_D), PTE_A | PTE_D);
-    check("pae-write", *(uint32_t *)(pages[3] + 16), 77);
-    check_trap("pae-absent", rt_try(read, (void *)(v + 1024)), PF, 0);
-    check_trap("pae-user", rt_try_user(read, (void *)v), NO_TRAP, 0);
-    pae_table[3] &= ~(uint64_t)PTE_W;
-    invlpg(v);
-    check_trap("pae-read-only", rt_try(write, (void *)v), PF, 3);
-    pae_table[3] |= 1ull << 51;
-    invlpg(v);
-    check_trap_cpu("pae-reserved", rt_try(read, (void *)v), PF, 9);
-    pae_table[3] &= ~(1ull << 51);
-    invlpg(v);
-    check_trap("pae-no-pdpte", rt_try(read, (void *)0x40000000), PF, 0);
-    test_nx((void *)v);
-    paging_off();
-    WRITE_CR(4, READ_CR(4) & ~CR4_PAE);
-    check("pae-off", *(uint32_t *)(pages[3] + 16), 77);
-}
-
 void test_main(void)
 {
     paging_on();
@@ -383,7 +311,6 @@ void test_main(void)
     test_tables_in_view();
     paging_off();
     check_trap("paging-off", rt_try(read, (void *)pages[0]), NO_TRAP, 0);
-    test_pae();
     paging_on();
     check_trap("paging-on-again", rt_try_user(read, pages[0]), NO_TRAP, 0);
     paging_off();
