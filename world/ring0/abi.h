@@ -127,7 +127,8 @@ struct btmon_run {
 #define BTMON_GET_VERSION _IO('b', 0) /* returns BTMON_VERSION */
 /* -EPROTO version; -EINVAL; -ENOMEM (also RLIMIT_MEMLOCK); -EBUSY created already; -EFAULT */
 #define BTMON_CREATE _IOW('b', 1, struct btmon_create)
-/* 0: code and arg are set; -EINTR: a signal is pending, call again; -EIO: the monitor is dead; -EBUSY: running already */
+/* 0: code and arg are set; -EINTR: a signal is pending, or the kernel has something else to do on the way to user
+ * code: call again; -EIO: the monitor is dead; -EBUSY: running already */
 #define BTMON_RUN _IOWR('b', 2, struct btmon_run)
 
 /* Codes of BTMON_OP_USER. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * BTMON_RUN: enter the VMM world, let the host have what interrupted it, look whether the host wants the CPU for
- * something else, and enter again; until the monitor wants the caller or a signal does.
+ * something else, and enter again; until the monitor wants the caller, or the host does (a signal, say).
  *
  * An interrupt that arrived in the VMM world has been acknowledged by the CPU but not at the APIC. INT n, still
  * with interrupts off, makes the host's handler run as if it had come now; the handler does the rest. NMIs and
@@ -12,6 +12,7 @@
 #include <linux/cpufeature.h>
 #include <linux/ktime.h>
 #include <linux/preempt.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <asm/fpu/api.h>
 #include <asm/trapnr.h>
@@ -36,20 +37,20 @@ enum hrtimer_restart vm_alarm(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-/* The timer must fire on this CPU, or it would not end the VMM world. Preemption is off. */
+/*
+ * The timer must fire on this CPU, or it would not end the VMM world: it is cancelled first, because while its handler
+ * runs on another CPU it could only be started there. Preemption is off.
+ */
 static void arm(struct vm *vm)
 {
 	u64 alarm = vm->cross->abi.alarm;
-	int cpu = smp_processor_id();
 
-	if (alarm == vm->alarm && (cpu == vm->timer_cpu || !hrtimer_active(&vm->timer)))
+	if (alarm == vm->alarm && (vm->cpu == smp_processor_id() || !hrtimer_active(&vm->timer)))
 		return;
 	vm->alarm = alarm;
-	vm->timer_cpu = cpu;
+	hrtimer_cancel(&vm->timer);
 	if (alarm < KTIME_MAX)
 		hrtimer_start(&vm->timer, ns_to_ktime(alarm), HRTIMER_MODE_ABS_PINNED_HARD);
-	else
-		hrtimer_cancel(&vm->timer);
 }
 
 /* ---------------------------------------------------------------- switch -- */
@@ -135,6 +136,12 @@ static int go_back(struct vm *vm, int err)
 	return err;
 }
 
+/* Besides signals there is what the kernel puts off until a task goes back to user code, and would wait for. */
+static bool caller_wanted(void)
+{
+	return signal_pending(current) || test_thread_flag(TIF_NOTIFY_RESUME);
+}
+
 int vm_run(struct vm *vm, struct btmon_run *arg)
 {
 	struct btmon_cross_abi *abi = &vm->cross->abi;
@@ -142,7 +149,7 @@ int vm_run(struct vm *vm, struct btmon_run *arg)
 	if (arg->event)
 		WRITE_ONCE(abi->event, 1);
 	while (!vm->dead) {
-		if (signal_pending(current))
+		if (caller_wanted())
 			return go_back(vm, -EINTR);
 		enter_once(vm);
 		if (abi->op == BTMON_OP_USER) {
@@ -151,11 +158,11 @@ int vm_run(struct vm *vm, struct btmon_run *arg)
 			return go_back(vm, 0);
 		}
 		if (abi->op == BTMON_OP_DEAD) {
-			pr_warn("the monitor gave up: code %u, %#llx %.*s\n", abi->code, abi->arg,
+			pr_warn_ratelimited("the monitor gave up: code %u, %#llx %.*s\n", abi->code, abi->arg,
 				(int)sizeof(abi->why), abi->why);
 			vm->dead = true;
 		}
-		cond_resched();
+		cond_resched_tasks_rcu_qs(); /* no task stays longer out of sight of RCU than for one entry */
 	}
 	return -EIO;
 }

@@ -19,11 +19,10 @@ struct vm {
 	struct mutex lock; /* taken by trying: who finds it taken gets -EBUSY */
 	struct crosspage *cross; /* NULL: not created */
 	bool dead; /* the monitor is broken */
-	int cpu; /* where it ran last, -1 nowhere */
+	int cpu; /* where it ran last, and its timer was set; -1 nowhere */
 
 	struct hrtimer timer; /* sets cross->abi.event */
 	u64 alarm; /* that the timer was set for */
-	int timer_cpu;
 
 	struct aspace aspace;
 	struct pages ram, shared, private, stack, ist, low_pdpt;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,7 +18,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -95,6 +98,17 @@ static int call(int fd, unsigned long request, void *arg)
     return ioctl(fd, request, arg) < 0 ? errno : 0;
 }
 
+/* Linux may want the caller at any time. */
+static int call_run(int fd, struct btmon_run *r)
+{
+    int rc;
+
+    do
+        rc = call(fd, BTMON_RUN, r);
+    while (rc == EINTR);
+    return rc;
+}
+
 static struct vm vm_new(void)
 {
     struct vm vm = vm_alloc();
@@ -128,9 +142,7 @@ static int run(struct vm *vm, enum selftest_command c, uint64_t arg0, uint64_t a
     int rc;
 
     set_command(vm, c, arg0, arg1);
-    do
-        rc = call(vm->fd, BTMON_RUN, &r);
-    while (rc == EINTR);
+    rc = call_run(vm->fd, &r);
     return rc ? rc : r.code == c && r.arg == arg0 ? 0 : EPROTO;
 }
 
@@ -171,6 +183,16 @@ static long bare_ioctl(int fd, unsigned long request, void *arg)
     return rc;
 }
 
+static long bare_run(int fd, struct btmon_run *r)
+{
+    long rc;
+
+    do
+        rc = bare_ioctl(fd, BTMON_RUN, r);
+    while (rc == -EINTR);
+    return rc;
+}
+
 static bool fpu_survives(struct vm *vm, uint32_t seed)
 {
     struct btmon_run r = { 0 };
@@ -179,9 +201,7 @@ static bool fpu_survives(struct vm *vm, uint32_t seed)
 
     fpu_set(seed);
     fpu_get(&before);
-    do
-        rc = bare_ioctl(vm->fd, BTMON_RUN, &r);
-    while (rc == -EINTR);
+    rc = bare_run(vm->fd, &r);
     fpu_get(&after);
     __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"((uint32_t){ 0x1f80 }));
     return rc == 0 && memcmp(&before, &after, sizeof(before)) == 0;
@@ -268,7 +288,7 @@ static void test_state(long n)
         syscall(SYS_arch_prctl, ARCH_SET_GS, gs_base);
         syscall(SYS_arch_prctl, ARCH_GET_FS, &fs_base);
         __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(sel));
-        rc = bare_ioctl(vm.fd, BTMON_RUN, &r);
+        rc = bare_run(vm.fd, &r);
         __asm__ volatile("mov %%ds, %0\n\tmov %%es, %1\n\tmov %%gs, %2" : "=r"(ds), "=r"(es), "=r"(gs));
         __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(0));
         syscall(SYS_arch_prctl, ARCH_GET_FS, &got_fs);
@@ -276,7 +296,7 @@ static void test_state(long n)
         ok(rc == 0 && ds == sel && es == sel && gs == 0 && selector_fs() == 0, "DS, ES and null selectors");
         ok(got_fs == fs_base && got_gs == gs_base, "FS and GS base");
         __asm__ volatile("mov %0, %%gs" : : "r"(sel_gs));
-        rc = bare_ioctl(vm.fd, BTMON_RUN, &r);
+        rc = bare_run(vm.fd, &r);
         __asm__ volatile("mov %%gs, %0" : "=r"(gs_kept));
         syscall(SYS_arch_prctl, ARCH_GET_GS, &got_gs);
         ok(rc == 0 && gs_kept == sel_gs && got_gs == 0x10000, "GS of the LDT");
@@ -284,9 +304,12 @@ static void test_state(long n)
     vm_free(&vm);
 }
 
+static volatile sig_atomic_t signalled;
+
 static void on_signal(int s)
 {
     (void)s;
+    signalled = 1;
 }
 
 static void test_alarm(long n)
@@ -296,6 +319,7 @@ static void test_alarm(long n)
     struct itimerval it = { .it_value.tv_usec = 50000 };
     struct sigaction sa = { .sa_handler = on_signal };
     uint64_t start, due, end;
+    int rc;
 
     (void)n;
     for (int i = 0; i < 5; i++) {
@@ -309,13 +333,16 @@ static void test_alarm(long n)
     start = now();
     ok(run(&vm, SELFTEST_WAIT, start - MS, 0) == 0 && now() < start + 200 * MS, "an alarm in the past rings at once");
     set_command(&vm, SELFTEST_WAIT, NEVER, 0);
-    ok(call(vm.fd, BTMON_RUN, &r) == 0 && r.code == SELFTEST_WAIT, "the caller's event ends it");
+    ok(call_run(vm.fd, &r) == 0 && r.code == SELFTEST_WAIT, "the caller's event ends it");
     sigaction(SIGALRM, &sa, NULL);
     setitimer(ITIMER_REAL, &it, NULL);
     r.event = 0;
-    ok(call(vm.fd, BTMON_RUN, &r) == EINTR, "a signal: EINTR");
+    do
+        rc = call(vm.fd, BTMON_RUN, &r);
+    while (rc == EINTR && !signalled);
+    ok(rc == EINTR, "a signal: EINTR");
     r.event = 1;
-    ok(call(vm.fd, BTMON_RUN, &r) == 0 && r.code == SELFTEST_WAIT, "and it goes on");
+    ok(call_run(vm.fd, &r) == 0 && r.code == SELFTEST_WAIT, "and it goes on");
     vm_free(&vm);
 }
 
@@ -340,6 +367,86 @@ static void test_busy(long n)
     ok(call(vm.fd, BTMON_CREATE, &c) == EBUSY, "BTMON_CREATE during BTMON_RUN: EBUSY");
     pthread_join(thread, &rc);
     ok(rc == NULL, "the first one is not disturbed");
+    vm_free(&vm);
+}
+
+/* --- what Linux has to do on behalf of a caller who does not come back for long --- */
+
+/* Of the C library: where the kernel notes, on the way to user code, which CPU a thread has moved to. */
+extern const ptrdiff_t __rseq_offset;
+struct long_run {
+    struct vm *vm;
+    uint64_t until;
+    pid_t tid;
+    volatile uint32_t *rseq; /* word 1: the CPU */
+    volatile bool over;
+};
+
+static void *long_run(void *arg)
+{
+    struct long_run *l = arg;
+
+    l->rseq = (void *)((uint8_t *)__builtin_thread_pointer() + __rseq_offset);
+    __atomic_store_n(&l->tid, (pid_t)syscall(SYS_gettid), __ATOMIC_SEQ_CST);
+    run(l->vm, SELFTEST_WAIT, l->until, 0);
+    l->over = true;
+    return NULL;
+}
+
+static int move_to(pid_t tid, unsigned cpu)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    return sched_setaffinity(tid, sizeof(set), &set);
+}
+
+/* Two CPUs.  A page fault, a signal or a switch to other tasks is not what has it come back. */
+static void test_deferred(long seconds)
+{
+    struct vm vm = vm_new();
+    struct long_run l = { .vm = &vm, .until = now() + (uint64_t)seconds * 1000 * MS };
+    pthread_t thread;
+    uint32_t cpu;
+
+    pthread_create(&thread, NULL, long_run, &l);
+    while (!__atomic_load_n(&l.tid, __ATOMIC_SEQ_CST))
+        usleep(1000);
+    usleep(300000);
+    cpu = l.rseq[1];
+    ok(cpu < 2 && move_to(l.tid, 1 - cpu) == 0, "BTMON_RUN moves to another CPU");
+    while (l.rseq[1] == cpu && !l.over)
+        usleep(1000);
+    ok(!l.over && l.rseq[1] == 1 - cpu, "what is to be done on the way to user code is not put off");
+    pthread_join(thread, NULL);
+    vm_free(&vm);
+}
+
+static bool put(const char *file, const char *text)
+{
+    int fd = open(file, O_WRONLY | O_TRUNC);
+    bool good = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+    close(fd);
+    return good;
+}
+
+/* To stop tracing functions waits until each task has been seen outside of all that could be traced (RCU tasks). */
+static void test_tracer(long seconds)
+{
+    struct vm vm = vm_new();
+    struct long_run l = { .vm = &vm, .until = now() + (uint64_t)seconds * 1000 * MS };
+    pthread_t thread;
+
+#define TRACING "/sys/kernel/tracing/instances/btmon/"
+    ok((mount("none", "/sys/kernel/tracing", "tracefs", 0, NULL) == 0 || errno == EBUSY) && mkdir("/sys/kernel/tracing/instances/btmon", 0700) == 0 &&
+       put(TRACING "set_ftrace_filter", "schedule") && put(TRACING "current_tracer", "function"), "a tracer of functions");
+    pthread_create(&thread, NULL, long_run, &l);
+    usleep(300000);
+    ok(put(TRACING "current_tracer", "nop") && !l.over, "BTMON_RUN does not keep it from ending");
+    pthread_join(thread, NULL);
+    rmdir("/sys/kernel/tracing/instances/btmon");
     vm_free(&vm);
 }
 
@@ -769,7 +876,7 @@ static const struct {
     long number;
 } tests[] = {
     { "basic", test_basic, 0 },   { "aspace", test_aspace, 0 }, { "state", test_state, 5 },  { "alarm", test_alarm, 0 },
-    { "busy", test_busy, 0 },     { "errors", test_errors, 0 }, { "limit", test_limit, 0 },  { "dead", test_dead, 0 },
+    { "busy", test_busy, 0 },     { "deferred", test_deferred, 5 }, { "tracer", test_tracer, 30 }, { "errors", test_errors, 0 }, { "limit", test_limit, 0 },  { "dead", test_dead, 0 },
     { "starve", test_starve, 200 }, { "leak", test_leak, 20 },    { "pinned", test_pinned, 0 }, { "fuzz", test_fuzz, 500 }, { "stress", test_stress, 20 },
     { "count", test_count, 0 },   { "many", test_many, 10 },    { "spin", test_spin, 0 },    { "interrupts", test_interrupts, 2000 },
 };
