@@ -44,6 +44,15 @@
 	pop	%rbx
 .endm
 
+/* In a handler: the IDT is in its first page. */
+.macro FIND_CROSSPAGE register
+	sub	$16, %rsp
+	sidt	(%rsp)
+	mov	2(%rsp), \register
+	add	$16, %rsp
+	and	$-4096, \register
+.endm
+
 /* objtool shall take these as they are: they are entered and left by ways that no unwinder can follow. */
 .macro CROSS_START name
 	STACK_FRAME_NON_STANDARD \name
@@ -104,11 +113,7 @@ SYM_FUNC_END(cross_to_host)
 	push	%rbx
 	push	%rcx
 	push	%rdx
-	sub	$16, %rsp
-	sidt	(%rsp)
-	mov	2(%rsp), %rax
-	add	$16, %rsp
-	and	$-4096, %rax
+	FIND_CROSSPAGE %rax
 	orb	$\bit, X_HELD(%rax)
 	mov	32(%rsp), %rax		/* RIP */
 	mov	40(%rsp), %rbx		/* CS */
@@ -145,11 +150,7 @@ SYM_FUNC_END(cross_fault_host_error)
 CROSS_START cross_fault_host
 .Lfault_host:
 	push	%rax
-	sub	$16, %rsp
-	sidt	(%rsp)
-	mov	2(%rsp), %rax
-	add	$16, %rsp
-	and	$-4096, %rax
+	FIND_CROSSPAGE %rax
 	lidt	X_HOST_IDTR(%rax)
 	pop	%rax
 	iretq
@@ -158,11 +159,7 @@ SYM_FUNC_END(cross_fault_host)
 
 /* The same on the VMM's side: give up the VM, telling where. The vector is not known any more. */
 CROSS_START cross_fault_vmm
-	sub	$16, %rsp
-	sidt	(%rsp)
-	mov	2(%rsp), %rdi
-	add	$16, %rsp
-	and	$-4096, %rdi
+	FIND_CROSSPAGE %rdi
 	movl	$X_OP_DEAD, X_OP(%rdi)
 	movl	$-1, X_CODE(%rdi)
 	pop	%rax			/* RIP, or the error code */
@@ -171,15 +168,11 @@ CROSS_START cross_fault_vmm
 	jmp	cross_to_host
 SYM_FUNC_END(cross_fault_vmm)
 
-#ifdef BTMON_SELFTEST
+#if BTMON_SELFTEST
 /* #DB: every instruction of the switch is stepped; simulate an NMI behind each. IRET sets RF, which steps on. */
 CROSS_START cross_stress
 	push	%rax
-	sub	$16, %rsp
-	sidt	(%rsp)
-	mov	2(%rsp), %rax
-	add	$16, %rsp
-	and	$-4096, %rax
+	FIND_CROSSPAGE %rax
 	incq	X_STRESS_STEPS(%rax)
 	movl	$0, X_HELD(%rax)
 	int	$2

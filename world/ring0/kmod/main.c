@@ -45,7 +45,7 @@ static int btmon_open(struct inode *inode, struct file *file)
 		pr_err_ratelimited("no VM: %s\n", why);
 		return -EOPNOTSUPP;
 	}
-	vm = kmalloc(sizeof(*vm), GFP_OURS);
+	vm = kmalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
 	if (!vm)
 		return -ENOMEM;
 	vm_init(vm);

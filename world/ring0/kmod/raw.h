@@ -20,26 +20,39 @@
 	{                                                                                   \
 		asm volatile("mov %0, %%" #name : : "r"(value) : "memory");                 \
 	}
-#define RAW_SELECTOR(name)                                                                  \
+#define RAW_SELECTOR(name, read, write)                                                     \
 	static __always_inline u16 raw_read_##name(void)                                    \
 	{                                                                                   \
-		u16 value;                                                                  \
-		asm volatile("mov %%" #name ", %0" : "=rm"(value));                         \
-		return value;                                                               \
+		u16 selector;                                                               \
+		asm volatile(read : "=rm"(selector));                                       \
+		return selector;                                                            \
 	}                                                                                   \
-	static __always_inline void raw_write_##name(u16 value)                             \
+	static __always_inline void raw_write_##name(u16 selector)                          \
 	{                                                                                   \
-		asm volatile("mov %0, %%" #name : : "r"((u32)value) : "memory");            \
+		asm volatile(write : : "r"((u32)selector) : "memory");                      \
+	}
+#define RAW_TABLE(name)                                                                     \
+	static __always_inline void raw_s##name(struct desc_ptr *p)                         \
+	{                                                                                   \
+		asm volatile("s" #name " %0" : "=m"(*p));                                   \
+	}                                                                                   \
+	static __always_inline void raw_l##name(const struct desc_ptr *p)                   \
+	{                                                                                   \
+		asm volatile("l" #name " %0" : : "m"(*p) : "memory");                       \
 	}
 
 RAW_REGISTER(cr0)
 RAW_REGISTER(cr3)
 RAW_REGISTER(cr4)
 RAW_REGISTER(dr7)
-RAW_SELECTOR(ds)
-RAW_SELECTOR(es)
-RAW_SELECTOR(fs)
-RAW_SELECTOR(gs)
+RAW_SELECTOR(ds, "mov %%ds, %0", "mov %0, %%ds")
+RAW_SELECTOR(es, "mov %%es, %0", "mov %0, %%es")
+RAW_SELECTOR(fs, "mov %%fs, %0", "mov %0, %%fs")
+RAW_SELECTOR(gs, "mov %%gs, %0", "mov %0, %%gs")
+RAW_SELECTOR(ldt, "sldt %0", "lldt %w0")
+RAW_SELECTOR(tr, "str %0", "ltr %w0")
+RAW_TABLE(gdt)
+RAW_TABLE(idt)
 
 static __always_inline u64 raw_rdmsr(u32 msr)
 {
@@ -52,52 +65,6 @@ static __always_inline u64 raw_rdmsr(u32 msr)
 static __always_inline void raw_wrmsr(u32 msr, u64 value)
 {
 	asm volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
-}
-
-static __always_inline void raw_sgdt(struct desc_ptr *p)
-{
-	asm volatile("sgdt %0" : "=m"(*p));
-}
-
-static __always_inline void raw_lgdt(const struct desc_ptr *p)
-{
-	asm volatile("lgdt %0" : : "m"(*p) : "memory");
-}
-
-static __always_inline void raw_sidt(struct desc_ptr *p)
-{
-	asm volatile("sidt %0" : "=m"(*p));
-}
-
-static __always_inline void raw_lidt(const struct desc_ptr *p)
-{
-	asm volatile("lidt %0" : : "m"(*p) : "memory");
-}
-
-static __always_inline u16 raw_sldt(void)
-{
-	u16 selector;
-
-	asm volatile("sldt %0" : "=rm"(selector));
-	return selector;
-}
-
-static __always_inline void raw_lldt(u16 selector)
-{
-	asm volatile("lldt %0" : : "rm"(selector) : "memory");
-}
-
-static __always_inline u16 raw_str(void)
-{
-	u16 selector;
-
-	asm volatile("str %0" : "=rm"(selector));
-	return selector;
-}
-
-static __always_inline void raw_ltr(u16 selector)
-{
-	asm volatile("ltr %0" : : "rm"(selector) : "memory");
 }
 
 #endif

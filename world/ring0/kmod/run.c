@@ -106,7 +106,8 @@ static void switch_and_reraise(struct vm *vm)
 	world_switch(x);
 	if (x->abi.trace)
 		x->abi.tsc_left = rdtsc();
-	stress_count(x);
+	if (BTMON_SELFTEST)
+		stress_count(x);
 	if (x->abi.trace)
 		x->abi.tsc_raised = rdtsc();
 	reraise(vm);
@@ -126,16 +127,6 @@ static void enter_once(struct vm *vm)
 	preempt_enable();
 }
 
-static int go_back(struct vm *vm, int err)
-{
-	struct btmon_cross_abi *abi = &vm->cross->abi;
-
-	abi->user_returns++;
-	if (abi->trace)
-		abi->tsc_returned = rdtsc();
-	return err;
-}
-
 /* Besides signals there is what the kernel puts off until a task goes back to user code, and would wait for. */
 static bool caller_wanted(void)
 {
@@ -145,24 +136,27 @@ static bool caller_wanted(void)
 int vm_run(struct vm *vm, struct btmon_run *arg)
 {
 	struct btmon_cross_abi *abi = &vm->cross->abi;
+	int rc = -EINTR;
 
 	if (arg->event)
 		WRITE_ONCE(abi->event, 1);
-	while (!vm->dead) {
-		if (caller_wanted())
-			return go_back(vm, -EINTR);
+	while (rc && !vm->dead && !caller_wanted()) {
 		enter_once(vm);
 		if (abi->op == BTMON_OP_USER) {
 			arg->code = abi->code;
 			arg->arg = abi->arg;
-			return go_back(vm, 0);
-		}
-		if (abi->op == BTMON_OP_DEAD) {
+			rc = 0;
+		} else if (abi->op == BTMON_OP_DEAD) {
 			pr_warn_ratelimited("the monitor gave up: code %u, %#llx %.*s\n", abi->code, abi->arg,
-				(int)sizeof(abi->why), abi->why);
+					    (int)sizeof(abi->why), abi->why);
 			vm->dead = true;
 		}
 		cond_resched_tasks_rcu_qs(); /* no task stays longer out of sight of RCU than for one entry */
 	}
-	return -EIO;
+	if (vm->dead)
+		return -EIO;
+	abi->user_returns++;
+	if (abi->trace)
+		abi->tsc_returned = rdtsc();
+	return rc;
 }

@@ -2,18 +2,20 @@
 /*
  * The world switch: everything but the step between the address spaces, which is crosspage.S.
  *
- * What the VMM world must not find or may spoil is saved and lowered, in this order: first what could make the
- * CPU itself raise or write something at a host address (breakpoints, PEBS, BTS, PT), under the host's IDT; then
- * the switch IDT, and from there on the host's handlers can't run until it gets its IDT back, last of all: they
- * need its GS base, GDT and CR4.
+ * What the VMM world must not find or may spoil is saved and lowered, in this order: breakpoints, whose exception only
+ * the host's IDT can take; then the switch IDT, and from there on the host's handlers can't run until it gets its IDT back,
+ * last of all: they need its GS base, GDT and CR4, and its NMI handler would switch on again what has the CPU
+ * write at host addresses by itself (PEBS, BTS, PT), which comes next.
  *
  * Left alone, because the VMM world neither uses nor changes them, or gives them back itself: DR0-3 and DR6,
  * KERNEL_GS_BASE, EFER, SYSENTER_* and SYSCALL's MSRs, PAT, XCR0, SPEC_CTRL. CR2 is dead in a system call.
  *
  * The function is compiled without stack protector and instrumentation: GS is not the host's while it runs.
  */
+#include <linux/pgtable.h>
 #include <linux/string.h>
 #include <asm/cpufeature.h>
+#include <asm/desc.h>
 #include <asm/msr-index.h>
 #include <asm/perf_event.h>
 #include <asm/processor-flags.h>
@@ -30,39 +32,43 @@
  */
 #define VMM_CR4_FROM_HOST                                                                          \
 	(X86_CR4_PAE | X86_CR4_DE | X86_CR4_PSE | X86_CR4_MCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | \
-	 X86_CR4_LA57 | X86_CR4_VMXE | X86_CR4_PCIDE | X86_CR4_OSXSAVE)
+	 X86_CR4_LA57 | X86_CR4_VMXE | X86_CR4_PCIDE | X86_CR4_OSXSAVE | X86_CR4_UMIP)
 
 #define DR7_ENABLED 0xffu
 #define DR7_NONE 0x400u
-#define DEBUGCTL_HARMFUL (DEBUGCTLMSR_TR | DEBUGCTLMSR_BTS | DEBUGCTLMSR_BTINT | DEBUGCTLMSR_BTF)
-#define RTIT_TRACE_EN 1u
 #define TSS_BUSY_BIT BIT_ULL(41)
 #define CODE64 0x00af9b000000ffffull
 
-static struct {
-	bool debugctl, pebs, pt; /* this CPU model has it and it may write to memory */
-} has __ro_after_init;
+/* Bits of Intel's MSRs that have the CPU write to memory by itself, or step by branches. */
+static const struct {
+	u32 msr, feature;
+	u64 bits;
+} loud[CROSS_LOUD] = {
+	{ MSR_IA32_PEBS_ENABLE, X86_FEATURE_PEBS, ~0ull },
+	{ MSR_IA32_DEBUGCTLMSR, X86_FEATURE_DS, DEBUGCTLMSR_TR | DEBUGCTLMSR_BTS | DEBUGCTLMSR_BTINT | DEBUGCTLMSR_BTF },
+	{ MSR_IA32_RTIT_CTL, X86_FEATURE_INTEL_PT, RTIT_CTL_TRACEEN },
+};
+static bool has_loud[CROSS_LOUD] __ro_after_init;
 
 void __init switch_setup(void)
 {
-	bool intel = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL;
+	int i;
 
-	has.debugctl = intel && boot_cpu_has(X86_FEATURE_DS);
-	has.pebs = intel && boot_cpu_has(X86_FEATURE_PEBS);
-	has.pt = intel && boot_cpu_has(X86_FEATURE_INTEL_PT);
+	for (i = 0; i < CROSS_LOUD; i++)
+		has_loud[i] = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL && boot_cpu_has(loud[i].feature);
 }
 
 static void set_gate(gate_desc *gate, const char *handler, u16 selector)
 {
-	unsigned long la = (unsigned long)handler;
+	pack_gate(gate, GATE_INTERRUPT, (unsigned long)handler, 0, 0, 0);
+	gate->segment = selector; /* pack_gate() knows the kernel's only */
+}
 
-	*gate = (gate_desc){
-		.offset_low = la & 0xffff,
-		.offset_middle = la >> 16 & 0xffff,
-		.offset_high = la >> 32,
-		.segment = selector,
-		.bits = { .type = GATE_INTERRUPT, .p = 1 },
-	};
+/* The same handler in both. */
+static void set_gates(struct crosspage *x, unsigned int vector, const char *handler)
+{
+	set_gate(&x->idt_host[vector], handler, __KERNEL_CS);
+	set_gate(&x->idt_vmm[vector], handler, BTMON_CS);
 }
 
 static bool pushes_error_code(unsigned int vector)
@@ -78,14 +84,10 @@ static void fill_idts(struct crosspage *x)
 		set_gate(&x->idt_host[v], pushes_error_code(v) ? cross_fault_host_error : cross_fault_host, __KERNEL_CS);
 		set_gate(&x->idt_vmm[v], cross_fault_vmm, BTMON_CS);
 	}
-	set_gate(&x->idt_host[X86_TRAP_NMI], cross_nmi, __KERNEL_CS);
-	set_gate(&x->idt_vmm[X86_TRAP_NMI], cross_nmi, BTMON_CS);
-	set_gate(&x->idt_host[X86_TRAP_MC], cross_mc, __KERNEL_CS);
-	set_gate(&x->idt_vmm[X86_TRAP_MC], cross_mc, BTMON_CS);
-#ifdef BTMON_SELFTEST
-	set_gate(&x->idt_host[X86_TRAP_DB], cross_stress, __KERNEL_CS);
-	set_gate(&x->idt_vmm[X86_TRAP_DB], cross_stress, BTMON_CS);
-#endif
+	set_gates(x, X86_TRAP_NMI, cross_nmi);
+	set_gates(x, X86_TRAP_MC, cross_mc);
+	if (BTMON_SELFTEST)
+		set_gates(x, X86_TRAP_DB, cross_stress);
 }
 
 static void set_table(struct desc_ptr *p, void *table, size_t size)
@@ -103,9 +105,8 @@ void cross_init(struct crosspage *x)
 	set_table(&x->gdtr, x->gdt, BTMON_CS + 8);
 	x->abi.self = (unsigned long)x;
 	x->abi.to_host = (unsigned long)cross_to_host;
-	x->abi.la57 = !!(raw_read_cr4() & X86_CR4_LA57);
+	x->abi.la57 = pgtable_l5_enabled();
 	x->abi.vmm_cr0 = VMM_CR0;
-	x->cr4_umip = boot_cpu_has(X86_FEATURE_UMIP) ? X86_CR4_UMIP : 0;
 }
 
 /* The cross GDT begins with this CPU's own: its TSS is needed, to load TR from a descriptor that can be written to. */
@@ -114,41 +115,40 @@ void cross_arrive(struct crosspage *x)
 	struct desc_ptr gdtr;
 
 	raw_sgdt(&gdtr);
-	memcpy(x->gdt, (void *)gdtr.address, CROSS_HOST_ENTRIES * sizeof(x->gdt[0]));
+	memcpy(x->gdt, (void *)gdtr.address, GDT_ENTRIES * sizeof(x->gdt[0]));
 }
 
-static __always_inline void quiet(struct cross_host *h)
+static __always_inline void breakpoints_off(struct cross_host *h)
 {
 	h->dr7 = raw_read_dr7();
 	if (h->dr7 & DR7_ENABLED)
 		raw_write_dr7(DR7_NONE);
-	if (has.pebs) {
-		h->pebs_enable = raw_rdmsr(MSR_IA32_PEBS_ENABLE);
-		if (h->pebs_enable)
-			raw_wrmsr(MSR_IA32_PEBS_ENABLE, 0);
-	}
-	if (has.debugctl) {
-		h->debugctl = raw_rdmsr(MSR_IA32_DEBUGCTLMSR);
-		if (h->debugctl & DEBUGCTL_HARMFUL)
-			raw_wrmsr(MSR_IA32_DEBUGCTLMSR, h->debugctl & ~DEBUGCTL_HARMFUL);
-	}
-	if (has.pt) {
-		h->rtit_ctl = raw_rdmsr(MSR_IA32_RTIT_CTL);
-		if (h->rtit_ctl & RTIT_TRACE_EN)
-			raw_wrmsr(MSR_IA32_RTIT_CTL, h->rtit_ctl & ~(u64)RTIT_TRACE_EN);
+}
+
+static __always_inline void breakpoints_on(const struct cross_host *h)
+{
+	if (h->dr7 & DR7_ENABLED)
+		raw_write_dr7(h->dr7);
+}
+
+static __always_inline void quiet(struct cross_host *h)
+{
+	int i;
+
+	for (i = 0; i < CROSS_LOUD; i++) {
+		h->loud[i] = has_loud[i] ? raw_rdmsr(loud[i].msr) : 0;
+		if (h->loud[i] & loud[i].bits)
+			raw_wrmsr(loud[i].msr, h->loud[i] & ~loud[i].bits);
 	}
 }
 
 static __always_inline void unquiet(const struct cross_host *h)
 {
-	if (has.pt && (h->rtit_ctl & RTIT_TRACE_EN))
-		raw_wrmsr(MSR_IA32_RTIT_CTL, h->rtit_ctl);
-	if (has.debugctl && (h->debugctl & DEBUGCTL_HARMFUL))
-		raw_wrmsr(MSR_IA32_DEBUGCTLMSR, h->debugctl);
-	if (has.pebs && h->pebs_enable)
-		raw_wrmsr(MSR_IA32_PEBS_ENABLE, h->pebs_enable);
-	if (h->dr7 & DR7_ENABLED)
-		raw_write_dr7(h->dr7);
+	int i;
+
+	for (i = 0; i < CROSS_LOUD; i++)
+		if (h->loud[i] & loud[i].bits)
+			raw_wrmsr(loud[i].msr, h->loud[i]);
 }
 
 static __always_inline void save(struct cross_host *h)
@@ -157,8 +157,8 @@ static __always_inline void save(struct cross_host *h)
 	h->cr3 = raw_read_cr3();
 	h->cr4 = raw_read_cr4();
 	raw_sgdt(&h->gdtr);
-	h->ldt = raw_sldt();
-	h->tr = raw_str();
+	h->ldt = raw_read_ldt();
+	h->tr = raw_read_tr();
 	h->ds = raw_read_ds();
 	h->es = raw_read_es();
 	h->fs = raw_read_fs();
@@ -175,9 +175,9 @@ static __always_inline void restore(struct crosspage *x)
 	raw_write_cr0(h->cr0);
 	raw_write_cr4(h->cr4);
 	x->gdt[h->tr / 8] &= ~TSS_BUSY_BIT; /* the host's own GDT can't be written to */
-	raw_ltr(h->tr);
+	raw_write_tr(h->tr);
 	raw_lgdt(&h->gdtr);
-	raw_lldt(h->ldt);
+	raw_write_ldt(h->ldt);
 	raw_write_ds(h->ds);
 	raw_write_es(h->es);
 	raw_write_fs(h->fs);
@@ -190,18 +190,20 @@ noinstr void world_switch(struct crosspage *x)
 {
 	struct cross_host *h = &x->host;
 
-	quiet(h);
+	breakpoints_off(h);
 	raw_sidt(&h->idtr);
 	raw_lidt(&x->idtr_host);
 	stress_begin(x);
+	quiet(h);
 	save(h);
 	raw_lgdt(&x->gdtr);
-	x->abi.vmm_cr4 = (h->cr4 & VMM_CR4_FROM_HOST) | x->cr4_umip; /* VMXE comes and goes */
+	x->abi.vmm_cr4 = h->cr4 & VMM_CR4_FROM_HOST; /* VMXE comes and goes */
 	raw_write_cr4(x->abi.vmm_cr4);
 	raw_write_cr0(x->abi.vmm_cr0);
 	cross_enter(x);
 	restore(x);
-	stress_end(x);
-	raw_lidt(&h->idtr);
 	unquiet(h);
+	stress_end();
+	raw_lidt(&h->idtr);
+	breakpoints_on(h);
 }
