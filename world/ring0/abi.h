@@ -117,8 +117,10 @@ struct btmon_create {
     __u32 pad;
     __u64 ram_addr, ram_size;       /* caller's memory, page aligned; pinned until close */
     __u64 shared_addr, shared_size; /* caller's memory for struct cross; likewise */
-    __u64 private_size;             /* kernel memory for the monitor; both count against RLIMIT_MEMLOCK */
+    __u64 private_size;             /* kernel memory for the monitor */
+    /* All that counts against RLIMIT_MEMLOCK, and so does what the module takes besides: at most BTMON_EXTRA(the sum of the sizes) */
 };
+#define BTMON_EXTRA(sum) ((sum) / 256 + 0x100000u) /* page tables, tables of page frame numbers, stacks */
 struct btmon_run {
     __u32 event;        /* in: wake the monitor's run loop */
     __u32 code;         /* out: from BTMON_OP_USER */

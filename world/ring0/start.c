@@ -33,7 +33,9 @@ static uint64_t shared_size(void) { return (sizeof(struct cross) + PAGE_MASK) & 
 
 static uint64_t pinned_size(const struct ring0_world_params *p)
 {
-    return p->cross->config.ram_size + shared_size() + RING0_PRIVATE_SIZE;
+    uint64_t sum = p->cross->config.ram_size + shared_size() + RING0_PRIVATE_SIZE;
+
+    return sum + BTMON_EXTRA(sum);
 }
 
 /* ------------------------------------------------------------------ probing */

@@ -66,7 +66,7 @@ if [ -c /dev/btmon ]; then
     try closed su nobody -s /bin/sh -c "$vm 32M /guest.img -append timeout=0"
     chmod 666 /dev/btmon
     try limit sh -c "ulimit -l 65536; su nobody -s /bin/sh -c '$vm 32M /guest.img -append timeout=0'"
-    try allowed sh -c "ulimit -l 1048576; su nobody -s /bin/sh -c '$vm 32M /guest.img -append timeout=0'"
+    try allowed sh -c "ulimit -l $(sed -n 's/.*`ulimit -l \([0-9]*\)` first$/\1/p' /tmp/err); su nobody -s /bin/sh -c '$vm 32M /guest.img -append timeout=0'"
     try memory $vm 2048M /guest.img -append timeout=0
     mv /dev/btmon /dev/kept
     mknod /dev/btmon c 1 3

@@ -7,7 +7,7 @@
  * monitor share the root's first one. Only the last entry of a walk restricts.
  */
 #include <linux/mm.h>
-#include <asm/pgtable_types.h>
+#include <linux/pgtable.h>
 #include "aspace.h"
 #include "memory.h"
 
@@ -20,13 +20,14 @@ static u64 *new_table(struct aspace *as)
 	if (!page)
 		return NULL;
 	list_add(&page->lru, &as->tables);
+	as->count++;
 	return page_address(page);
 }
 
-int aspace_init(struct aspace *as, bool la57)
+int aspace_init(struct aspace *as)
 {
 	INIT_LIST_HEAD(&as->tables);
-	as->la57 = la57;
+	as->count = 0;
 	as->root = new_table(as);
 	return as->root ? 0 : -ENOMEM;
 }
@@ -53,7 +54,7 @@ static u64 *find_entry(struct aspace *as, u64 la, int level)
 	u64 *table = as->root;
 	int l;
 
-	for (l = as->la57 ? 5 : 4; ; l--) {
+	for (l = pgtable_l5_enabled() ? 5 : 4; ; l--) {
 		u64 *entry = &table[la >> (PAGE_SHIFT + 9 * (l - 1)) & 511];
 
 		if (l == level)

@@ -14,13 +14,13 @@
 
 struct aspace {
 	u64 *root;
-	bool la57;
 	struct list_head tables;
+	unsigned long count; /* of tables */
 };
 
 enum aspace_prot { ASPACE_R, ASPACE_RW, ASPACE_RX };
 
-int aspace_init(struct aspace *as, bool la57);
+int aspace_init(struct aspace *as);
 void aspace_free(struct aspace *as);
 u64 aspace_cr3(const struct aspace *as);
 int aspace_map(struct aspace *as, u64 la, u64 pfn, enum aspace_prot prot);

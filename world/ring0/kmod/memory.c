@@ -10,69 +10,76 @@
 
 #define BATCH 64
 
-static int new_table(struct pages *p, u64 size)
+static unsigned long table_size(u64 size)
+{
+	return PAGE_ALIGN(size / PAGE_SIZE * sizeof(u32));
+}
+
+unsigned long pages_needed(u64 size)
+{
+	return (size + table_size(size)) / PAGE_SIZE;
+}
+
+static int new_table(struct pages *p, u64 size, bool pinned)
 {
 	p->held = 0;
-	p->pfn = __vmalloc(PAGE_ALIGN(size / PAGE_SIZE * sizeof(p->pfn[0])), GFP_OURS);
+	p->pinned = pinned;
+	p->pfn = __vmalloc(table_size(size), GFP_OURS);
 	return p->pfn ? 0 : -ENOMEM;
 }
 
-/* Between two batches. */
-static int breathe(void)
+static void give_back(const struct pages *p, struct page *page)
 {
-	cond_resched();
-	return fatal_signal_pending(current) ? -EINTR : 0;
+	if (p->pinned)
+		unpin_user_pages_dirty_lock(&page, 1, true);
+	else
+		__free_page(page);
 }
 
+/* The page belongs to the set from here on, or has been given back. */
 static int append(struct pages *p, struct page *page)
 {
 	unsigned long pfn = page_to_pfn(page);
 
-	if (pfn > U32_MAX)
+	if (pfn > U32_MAX) {
+		give_back(p, page);
 		return -ENOMEM;
+	}
 	p->pfn[p->held++] = pfn;
-	return 0;
+	if (p->held % BATCH)
+		return 0;
+	cond_resched();
+	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
 int pages_pin(struct pages *p, u64 addr, u64 size)
 {
 	unsigned long n = size / PAGE_SIZE;
-	int rc = new_table(p, size);
+	int rc = new_table(p, size, true);
 
-	p->pinned = true;
 	while (!rc && p->held < n) {
 		struct page *batch[BATCH];
 		int i, got = pin_user_pages_fast(addr + p->held * PAGE_SIZE, min_t(unsigned long, n - p->held, BATCH),
 						 FOLL_WRITE | FOLL_LONGTERM, batch);
 
 		if (got <= 0)
-			return got ? got : -EFAULT;
+			return got ?: -EFAULT;
 		for (i = 0; i < got && !rc; i++)
 			rc = append(p, batch[i]);
-		if (rc)
-			unpin_user_pages(batch + i - 1, got - i + 1);
-		else
-			rc = breathe();
+		for (; i < got; i++)
+			give_back(p, batch[i]);
 	}
 	return rc;
 }
 
 int pages_alloc(struct pages *p, u64 size)
 {
-	unsigned long n = size / PAGE_SIZE;
-	int rc = new_table(p, size);
+	int rc = new_table(p, size, false);
 
-	p->pinned = false;
-	while (!rc && p->held < n) {
+	while (!rc && p->held < size / PAGE_SIZE) {
 		struct page *page = alloc_page(GFP_OURS);
 
-		if (!page)
-			return -ENOMEM;
-		rc = append(p, page);
-		if (rc)
-			__free_page(page);
-		else if (p->held % BATCH == 0)
-			rc = breathe();
+		rc = page ? append(p, page) : -ENOMEM;
 	}
 	return rc;
 }
@@ -80,20 +87,10 @@ int pages_alloc(struct pages *p, u64 size)
 void pages_free(struct pages *p)
 {
 	while (p->held) {
-		struct page *page = pfn_to_page(p->pfn[--p->held]);
-
-		if (p->pinned)
-			unpin_user_pages_dirty_lock(&page, 1, true);
-		else
-			__free_page(page);
+		give_back(p, pfn_to_page(p->pfn[--p->held]));
 		if (p->held % BATCH == 0)
 			cond_resched();
 	}
 	vfree(p->pfn);
 	p->pfn = NULL;
-}
-
-void *pages_address(const struct pages *p, unsigned long n)
-{
-	return page_address(pfn_to_page(p->pfn[n]));
 }

@@ -22,7 +22,7 @@ struct pages {
 
 int pages_pin(struct pages *p, u64 addr, u64 size);
 int pages_alloc(struct pages *p, u64 size); /* zeroed */
+unsigned long pages_needed(u64 size); /* pages for so much, and for the table of their numbers */
 void pages_free(struct pages *p);
-void *pages_address(const struct pages *p, unsigned long n); /* of our own */
 
 #endif

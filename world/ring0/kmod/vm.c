@@ -14,7 +14,6 @@
 #include "switch.h"
 #include "vm.h"
 
-#define IST_COUNT 3
 #define RAM_MAX ((u64)((MON_LOW_PDPT - MON_PFN_RAM) / sizeof(u32) * PAGE_SIZE))
 #define SHARED_MAX (MON_PRIVATE - MON_SHARED)
 static_assert(MON_PRIVATE_MAX <= MON_PFN_PRIVATE - MON_PRIVATE);
@@ -73,59 +72,54 @@ static int check(const struct btmon_create *arg)
 	return 0;
 }
 
-static int account(struct vm *vm, const struct btmon_create *arg)
+/* So many more pages count as locked. */
+static int account(struct vm *vm, unsigned long n)
 {
-	unsigned long n = (arg->ram_size + arg->shared_size + arg->private_size) / PAGE_SIZE;
-	int rc = account_locked_vm(current->mm, n, true);
+	int rc = account_locked_vm(vm->mm, n, true);
 
-	if (rc)
-		return rc;
-	vm->mm = current->mm;
-	mmgrab(vm->mm);
-	vm->locked = n;
+	if (!rc)
+		vm->locked += n;
+	return rc;
+}
+
+static int own_alloc(struct vm *vm)
+{
+	vm->own = __vmalloc(sizeof(*vm->own), GFP_OURS);
+	if (!vm->own)
+		return -ENOMEM;
+	vm->cross = &vm->own->cross;
+	cross_init(vm->cross);
 	return 0;
 }
 
 static int get_memory(struct vm *vm, const struct btmon_create *arg)
 {
-	int rc = account(vm, arg);
+	unsigned long need = pages_needed(arg->ram_size) + pages_needed(arg->shared_size) + pages_needed(arg->private_size) +
+			     sizeof(*vm->own) / PAGE_SIZE;
 
-	if (!rc)
-		rc = pages_pin(&vm->ram, arg->ram_addr, arg->ram_size);
-	if (!rc)
-		rc = pages_pin(&vm->shared, arg->shared_addr, arg->shared_size);
-	if (!rc)
-		rc = pages_alloc(&vm->private, arg->private_size);
-	if (!rc)
-		rc = pages_alloc(&vm->stack, MON_STACK_SIZE);
-	if (!rc)
-		rc = pages_alloc(&vm->ist, IST_COUNT * PAGE_SIZE);
-	if (!rc)
-		rc = pages_alloc(&vm->low_pdpt, PAGE_SIZE);
-	if (rc)
-		return rc;
-	vm->cross = (void *)__get_free_pages(GFP_OURS, get_order(sizeof(*vm->cross)));
-	return vm->cross ? 0 : -ENOMEM;
+	return account(vm, need) ?:
+	       pages_pin(&vm->ram, arg->ram_addr, arg->ram_size) ?:
+	       pages_pin(&vm->shared, arg->shared_addr, arg->shared_size) ?:
+	       pages_alloc(&vm->private, arg->private_size) ?:
+	       own_alloc(vm);
 }
 
 void vm_destroy(struct vm *vm)
 {
 	hrtimer_cancel(&vm->timer);
 	aspace_free(&vm->aspace);
-	if (vm->cross)
-		free_pages((unsigned long)vm->cross, get_order(sizeof(*vm->cross)));
+	vfree(vm->own);
+	vm->own = NULL;
 	vm->cross = NULL;
 	pages_free(&vm->ram);
 	pages_free(&vm->shared);
 	pages_free(&vm->private);
-	pages_free(&vm->stack);
-	pages_free(&vm->ist);
-	pages_free(&vm->low_pdpt);
 	if (vm->mm) {
 		account_locked_vm(vm->mm, vm->locked, false);
 		mmdrop(vm->mm);
 	}
 	vm->mm = NULL;
+	vm->locked = 0;
 }
 
 /* ----------------------------------------------------- address space -- */
@@ -137,8 +131,7 @@ static int map_pages(struct vm *vm, u64 la, const struct pages *p)
 
 	for (i = 0; i < p->held && !rc; i++) {
 		rc = aspace_map(&vm->aspace, la + i * PAGE_SIZE, p->pfn[i], ASPACE_RW);
-		if (i % 4096 == 4095)
-			cond_resched();
+		cond_resched();
 	}
 	return rc;
 }
@@ -162,58 +155,47 @@ static int map_pfn_table(struct vm *vm, u64 la, const struct pages *p)
 static int map_image(struct vm *vm)
 {
 	size_t text = image_header()->text_size;
-	int rc = map_kernel(vm, MON_IMAGE, btmon_image, text, ASPACE_RX);
 
-	return rc ? rc : map_kernel(vm, MON_IMAGE + text, btmon_image + text, btmon_image_end - btmon_image - text, ASPACE_R);
+	return map_kernel(vm, MON_IMAGE, btmon_image, text, ASPACE_RX) ?:
+	       map_kernel(vm, MON_IMAGE + text, btmon_image + text, btmon_image_end - btmon_image - text, ASPACE_R);
 }
 
 /* An unmapped page lies below each stack. */
 static int map_stacks(struct vm *vm)
 {
-	int n, rc = map_pages(vm, MON_STACK_TOP - MON_STACK_SIZE, &vm->stack);
+	int n, rc = map_kernel(vm, MON_STACK_TOP - MON_STACK_SIZE, vm->own->stack, MON_STACK_SIZE, ASPACE_RW);
 
 	for (n = 1; n <= IST_COUNT && !rc; n++)
-		rc = aspace_map(&vm->aspace, MON_IST_TOP(n) - PAGE_SIZE, vm->ist.pfn[n - 1], ASPACE_RW);
+		rc = map_kernel(vm, MON_IST_TOP(n) - PAGE_SIZE, vm->own->ist[n - 1], PAGE_SIZE, ASPACE_RW);
 	return rc;
 }
 
 /* At the host's own addresses. */
 static int map_crosspage(struct vm *vm)
 {
-	u64 data = (u64)vm->cross;
-	size_t at;
-	int rc = map_kernel(vm, (u64)cross_code, cross_code, PAGE_SIZE, ASPACE_RX);
+	return map_kernel(vm, (u64)cross_code, cross_code, PAGE_SIZE, ASPACE_RX) ?:
+	       map_kernel(vm, (u64)vm->cross, vm->cross, sizeof(*vm->cross), ASPACE_RW);
+}
 
-	for (at = 0; at < sizeof(*vm->cross) && !rc; at += PAGE_SIZE)
-		rc = aspace_map(&vm->aspace, data + at, __pa(data + at) >> PAGE_SHIFT, ASPACE_RW);
-	return rc;
+static int map_low_pdpt(struct vm *vm)
+{
+	return map_kernel(vm, MON_LOW_PDPT, vm->own->low_pdpt, PAGE_SIZE, ASPACE_RW) ?:
+	       aspace_hang(&vm->aspace, 0, vmalloc_to_pfn(vm->own->low_pdpt));
 }
 
 static int build_aspace(struct vm *vm)
 {
-	int rc = aspace_init(&vm->aspace, vm->cross->abi.la57);
-
-	if (!rc)
-		rc = map_crosspage(vm);
-	if (!rc)
-		rc = map_image(vm);
-	if (!rc)
-		rc = map_stacks(vm);
-	if (!rc)
-		rc = map_pages(vm, MON_SHARED, &vm->shared);
-	if (!rc)
-		rc = map_pages(vm, MON_PRIVATE, &vm->private);
-	if (!rc)
-		rc = map_pfn_table(vm, MON_PFN_PRIVATE, &vm->private);
-	if (!rc)
-		rc = map_pfn_table(vm, MON_PFN_RAM, &vm->ram);
-	if (!rc)
-		rc = map_pages(vm, MON_LOW_PDPT, &vm->low_pdpt);
-	if (!rc)
-		rc = aspace_hang(&vm->aspace, 0, vm->low_pdpt.pfn[0]);
-	if (!rc)
-		rc = map_pages(vm, MON_RAM, &vm->ram);
-	return rc;
+	return aspace_init(&vm->aspace) ?:
+	       map_crosspage(vm) ?:
+	       map_image(vm) ?:
+	       map_stacks(vm) ?:
+	       map_low_pdpt(vm) ?:
+	       map_pages(vm, MON_SHARED, &vm->shared) ?:
+	       map_pages(vm, MON_PRIVATE, &vm->private) ?:
+	       map_pages(vm, MON_RAM, &vm->ram) ?:
+	       map_pfn_table(vm, MON_PFN_PRIVATE, &vm->private) ?:
+	       map_pfn_table(vm, MON_PFN_RAM, &vm->ram) ?:
+	       account(vm, vm->aspace.count);
 }
 
 /* ------------------------------------------------------------- monitor -- */
@@ -227,7 +209,7 @@ struct first_frame {
 
 static void start_monitor(struct vm *vm)
 {
-	struct first_frame *f = pages_address(&vm->stack, MON_STACK_SIZE / PAGE_SIZE - 1) + PAGE_SIZE - sizeof(*f);
+	struct first_frame *f = (void *)vm->own->stack + MON_STACK_SIZE - sizeof(*f);
 
 	f->rip = image_header()->entry;
 	f->cs = BTMON_CS;
@@ -253,11 +235,9 @@ int vm_create(struct vm *vm, const struct btmon_create *arg)
 
 	if (rc)
 		return rc;
-	rc = get_memory(vm, arg);
-	if (!rc) {
-		cross_init(vm->cross);
-		rc = build_aspace(vm);
-	}
+	vm->mm = current->mm;
+	mmgrab(vm->mm);
+	rc = get_memory(vm, arg) ?: build_aspace(vm);
 	if (rc) {
 		vm_destroy(vm);
 		return rc;

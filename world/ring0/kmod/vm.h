@@ -15,9 +15,20 @@
 #include "crosspage.h"
 #include "memory.h"
 
+#define IST_COUNT 3
+
+/* What the module makes for a VM, but for its page tables; from vmalloc(). */
+struct vm_own {
+	struct crosspage cross;
+	u8 stack[MON_STACK_SIZE];
+	u8 ist[IST_COUNT][PAGE_SIZE];
+	u8 low_pdpt[PAGE_SIZE];
+};
+static_assert(sizeof(struct vm_own) % PAGE_SIZE == 0);
+
 struct vm {
 	struct mutex lock; /* taken by trying: who finds it taken gets -EBUSY */
-	struct crosspage *cross; /* NULL: not created */
+	struct crosspage *cross; /* in own; NULL: not created */
 	bool dead; /* the monitor is broken */
 	int cpu; /* where it ran last, and its timer was set; -1 nowhere */
 
@@ -25,9 +36,10 @@ struct vm {
 	u64 alarm; /* that the timer was set for */
 
 	struct aspace aspace;
-	struct pages ram, shared, private, stack, ist, low_pdpt;
+	struct pages ram, shared, private;
+	struct vm_own *own;
 	struct mm_struct *mm; /* whose locked_vm counts ... */
-	unsigned long locked; /* ... so many pages */
+	unsigned long locked; /* ... so many pages: all that the VM holds */
 };
 
 void vm_init(struct vm *vm);

@@ -510,18 +510,60 @@ static void test_errors(long n)
     bad_create("a page that is read-only", EFAULT, bad_readonly);
 }
 
+static unsigned long number_in(const char *file, const char *name)
+{
+    char line[256];
+    size_t length = strlen(name);
+    FILE *f = fopen(file, "r");
+    unsigned long value = ~0ul;
+
+    while (f && fgets(line, sizeof(line), f))
+        if (!strncmp(line, name, length) && strchr(" \t:", line[length]))
+            value = strtoul(line + length + 1, NULL, 10);
+    if (f)
+        fclose(f);
+    return value;
+}
+
+#define SMALL_SIZE (128ul << 10) /* of RAM and of private memory */
+
+/* The errno. */
+static int create_small(struct vm *vm)
+{
+    struct btmon_create c = create_arg(vm);
+
+    c.ram_size = c.private_size = SMALL_SIZE;
+    return call(vm->fd, BTMON_CREATE, &c);
+}
+
+static unsigned long locked_kib(void)
+{
+    return number_in("/proc/self/status", "VmLck");
+}
+
+static void limit_to(unsigned long kib)
+{
+    struct rlimit limit = { kib * 1024, RLIM_INFINITY };
+
+    setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
 static void test_limit(long n)
 {
-    struct rlimit limit = { 1 << 20, 1 << 20 };
-    struct vm vm = vm_alloc();
-    struct btmon_create c = create_arg(&vm);
+    struct vm vm = vm_alloc(), other = vm_alloc();
+    unsigned long counted = locked_kib();
 
     (void)n;
-    setrlimit(RLIMIT_MEMLOCK, &limit);
+    ok(create_small(&other) == 0, "without a limit");
+    counted = locked_kib() - counted;
+    vm_free(&other);
+    limit_to(counted - 4);
     ok(setuid(65534) == 0, "not root any more");
-    ok(call(vm.fd, BTMON_CREATE, &c) == ENOMEM, "RLIMIT_MEMLOCK: ENOMEM");
-    c.ram_size = c.private_size = 128 << 10;
-    ok(call(vm.fd, BTMON_CREATE, &c) == 0, "less is fine");
+    ok(create_small(&vm) == ENOMEM, "RLIMIT_MEMLOCK, a page too low: ENOMEM");
+    limit_to(64);
+    ok(create_small(&vm) == ENOMEM, "much too low: ENOMEM");
+    limit_to(counted);
+    ok(create_small(&vm) == 0, "just enough is fine");
     ok(run(&vm, SELFTEST_ECHO, 5, 0) == 0, "and runs");
 }
 
@@ -537,21 +579,6 @@ static void test_dead(long n)
         ok(run(&vm, SELFTEST_ECHO, 0, 0) == EIO, "for ever");
         vm_free(&vm);
     }
-}
-
-static unsigned long number_in(const char *file, const char *name)
-{
-    char line[256];
-    size_t length = strlen(name);
-    FILE *f = fopen(file, "r");
-    unsigned long value = ~0ul;
-
-    while (f && fgets(line, sizeof(line), f))
-        if (!strncmp(line, name, length) && strchr(" \t:", line[length]))
-            value = strtoul(line + length + 1, NULL, 10);
-    if (f)
-        fclose(f);
-    return value;
 }
 
 /* The kernel's counts are only exact once those of the CPUs have been added up, which stat_refresh does. */
@@ -572,7 +599,7 @@ static bool nothing_pinned(void)
 
 static void test_leak(long n)
 {
-    unsigned long locked = number_in("/proc/self/status", "VmLck"), free_before = 0, free_after;
+    unsigned long locked = locked_kib(), free_before = 0, free_after;
 
     for (long i = 0; i < 2 * n; i++) {
         struct vm vm = vm_new();
@@ -580,14 +607,14 @@ static void test_leak(long n)
         if (i == n)
             free_before = number_in("/proc/meminfo", "MemFree");
         if (i == 0)
-            ok(number_in("/proc/self/status", "VmLck") ==
-                   locked + (RAM_SIZE + SHARED_SIZE + PRIVATE_SIZE) / 1024, "counted as locked");
+            ok(locked_kib() > locked + (RAM_SIZE + SHARED_SIZE + PRIVATE_SIZE) / 1024,
+               "counted as locked, and what the module has besides");
         run(&vm, SELFTEST_WAIT, now() + MS / 10, 0);
         vm_free(&vm);
     }
     free_after = number_in("/proc/meminfo", "MemFree");
     printf("# free: %lu kB, %lu kB after %ld more VMs\n", free_before, free_after, n);
-    ok(number_in("/proc/self/status", "VmLck") == locked, "no longer counted as locked");
+    ok(locked_kib() == locked, "no longer counted as locked");
     ok(nothing_pinned(), "nothing stays pinned");
     ok(free_after + 4096 > free_before, "memory comes back");
 }
@@ -619,23 +646,23 @@ static long cgroup_used(void)
     return atol(text);
 }
 
-/* BTMON_CREATE with so many bytes left to be had; the errno. */
-static int create_starved(long bytes)
+/* BTMON_CREATE with so many bytes left to be had; the errno. *counted: the KiB that count as locked. */
+static int create_starved(long bytes, unsigned long *counted)
 {
+    unsigned long before = locked_kib();
     struct vm vm = vm_alloc();
-    struct btmon_create c = create_arg(&vm);
     char limit[24];
     int rc;
 
-    c.ram_size = c.private_size = 128 << 10;
-    memset(vm.ram, 1, c.ram_size); /* the caller's pages are there: what is short is the module's */
+    memset(vm.ram, 1, SMALL_SIZE); /* the caller's pages are there: what is short is the module's */
     memset((void *)vm.shared, 1, SHARED_SIZE);
     snprintf(limit, sizeof(limit), "%ld", cgroup_used() + bytes);
     cgroup_set(cgroup_max, limit);
-    rc = call(vm.fd, BTMON_CREATE, &c);
+    rc = create_small(&vm);
     cgroup_set(cgroup_max, "max");
+    *counted = locked_kib() - before;
     if (rc)
-        ok(call(vm.fd, BTMON_CREATE, &c) == 0 && run(&vm, SELFTEST_ECHO, 1, 0) == 0, "the same file, with memory: fine");
+        ok(create_small(&vm) == 0 && run(&vm, SELFTEST_ECHO, 1, 0) == 0, "the same file, with memory: fine");
     vm_free(&vm);
     return rc;
 }
@@ -643,26 +670,29 @@ static int create_starved(long bytes)
 /* A page more each time: each of the module's allocations is the one that fails. */
 static void test_starve(long n)
 {
-    unsigned long locked = number_in("/proc/self/status", "VmLck");
-    long before, after, failed = 0, other = 0;
+    unsigned long locked = locked_kib(), counted;
+    long before, after, failed = 0, other = 0, extra;
     int rc;
 
     cgroup_max = open(CGROUP "memory.max", O_WRONLY);
     cgroup_high = open(CGROUP "memory.high", O_WRONLY);
     cgroup_current = open(CGROUP "memory.current", O_RDONLY);
-    rc = create_starved(16 << 20);
+    rc = create_starved(16 << 20, &counted);
     ok(rc == 0, "with memory enough");
     before = cgroup_used();
     do {
-        rc = create_starved(failed * 4096);
+        rc = create_starved(failed * 4096, &counted);
         failed += rc != 0;
         other += rc && rc != ENOMEM;
     } while (rc && failed < n);
     after = cgroup_used();
+    extra = (long)((counted * 1024 - SMALL_SIZE - SHARED_SIZE) / 4096);
     printf("# %ld times without memory; the group had %ld bytes before, %ld after\n", failed, before, after);
+    printf("# %lu KiB counted as locked, the module's are %ld pages of that\n", counted, extra);
     ok(rc == 0 && failed > 60 && !other, "a page less than it takes, and two, ...: ENOMEM");
+    ok(labs(extra - failed) <= 4, "what the module takes is what it counts as locked");
     ok(before >= 0 && after >= 0 && after <= before + 8 * 4096, "memory comes back");
-    ok(number_in("/proc/self/status", "VmLck") == locked, "no longer counted as locked");
+    ok(locked_kib() == locked, "no longer counted as locked");
     ok(nothing_pinned(), "nothing stays pinned");
 }
 
