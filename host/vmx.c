@@ -22,6 +22,7 @@
 #include "host/message.h"
 #include "host/probe.h"
 #include "host/vmx_priv.h"
+#include "world/proc/child.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10u
@@ -175,7 +176,7 @@ static bool start(struct vmx *v)
     v->x->config.tsc_hz = probe_invariant_tsc() ? v->tsc_hz : 0;
     v->trace.tsc_hz = v->tsc_hz;
     v->trace.tsc_start = __builtin_ia32_rdtsc();
-    v->world->go(v->x, v->vmm);
+    child_go(v->x);
     return true;
 }
 

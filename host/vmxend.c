@@ -10,6 +10,7 @@
 
 #include "host/message.h"
 #include "host/vmx_priv.h"
+#include "world/proc/child.h"
 
 /* Through memory, so that a raw terminal gets its CR LF like all other messages. */
 static void stats_to_terminal(struct vmx *v)
@@ -31,7 +32,7 @@ static void stats_to_terminal(struct vmx *v)
 void vmx_print_stats(struct vmx *v)
 {
     v->x->stats_req++;
-    v->world->kick(v->x, v->vmm);
+    child_kick(v->x, v->vmm);
     for (int i = 0; i < 50 && v->x->stats_ack != v->x->stats_req; i++)
         usleep(1000);
     stats_to_terminal(v);

@@ -27,6 +27,7 @@
 
 #include "host/message.h"
 #include "host/vmx_priv.h"
+#include "world/proc/child.h"
 
 #define STOP_GRACE_MS 2000
 #define TRACE_POLL_MS 20
@@ -113,7 +114,7 @@ static void request_stop(struct vmx *v)
         return;
     v->stop_deadline = now_ms() + STOP_GRACE_MS;
     v->x->host_stop = 1;
-    v->world->kick(v->x, v->vmm);
+    child_kick(v->x, v->vmm);
 }
 
 static void quit(struct vmx *v)
@@ -133,7 +134,7 @@ static void take_signal(struct vmx *v)
             break;
         case SIGUSR2: /* the NMI button */
             v->x->nmi_req++;
-            v->world->kick(v->x, v->vmm);
+            child_kick(v->x, v->vmm);
             break;
         case SIGCONT:
             console_resume(&v->console);
@@ -162,7 +163,7 @@ static void take_input(struct vmx *v)
         break;
     }
     if (fed)
-        v->world->kick(v->x, v->vmm);
+        child_kick(v->x, v->vmm);
 }
 
 /* The guest asked for a reset: load the images again, or end. */
@@ -177,7 +178,7 @@ static void serve_reset(struct vmx *v)
         return;
     }
     __atomic_store_n(&v->x->reset_ack, req, __ATOMIC_RELEASE);
-    v->world->kick(v->x, v->vmm);
+    child_kick(v->x, v->vmm);
 }
 
 /* A lossless trace's writer may be waiting for room: trace_full() of its world. */
@@ -197,7 +198,7 @@ static void serve(struct vmx *v)
     if (console_output(&v->console, v->x, false) == CONSOLE_GONE)
         quit(v);
     if (was_full)
-        v->world->kick(v->x, v->vmm); /* it may be waiting for room */
+        child_kick(v->x, v->vmm); /* it may be waiting for room */
     take_trace(v);
     serve_reset(v);
     if (v->x->stopped != VM_RUNNING && !v->stop_deadline)

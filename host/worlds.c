@@ -28,8 +28,6 @@ static const struct host_world proc_world = {
     .name = "proc",
     .probe = proc_probe,
     .start = proc_start,
-    .go = proc_world_go,
-    .kick = proc_world_kick,
 };
 
 /* ------------------------------------------------------------- kernel module */
@@ -49,8 +47,6 @@ static const struct host_world ring0_world = {
     .pins_ram = true,
     .probe = ring0_probe,
     .start = ring0_start,
-    .go = ring0_world_go,
-    .kick = ring0_world_kick,
 };
 
 /* ------------------------------------------------------------------- choice */

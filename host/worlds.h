@@ -3,7 +3,7 @@
  *
  * World: VMX.  Two implementations are linked into one program, so here is a table of functions.
  * Ownership: constants.  Errors: start and probe return a negative errno with one line in *why.
- * Order: world_choose(), start (before any guest image is opened), go, kick.
+ * Order: world_choose(), start (before any guest image is opened), then as world/proc/child.h says.
  */
 #ifndef HOST_WORLDS_H
 #define HOST_WORLDS_H
@@ -26,8 +26,6 @@ struct host_world {
     bool pins_ram; /* the pages of guest RAM stay what they are: no hole may be punched */
     int (*probe)(const struct world_memory *m, const char **why);
     pid_t (*start)(const struct world_memory *m, const char **why);
-    void (*go)(struct cross *cross, pid_t pid);
-    void (*kick)(struct cross *cross, pid_t pid);
 };
 
 /* The world asked for; `auto` is ring0 where that can be had.  NULL: it can't, for the reason in *why. */

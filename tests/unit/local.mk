@@ -242,7 +242,7 @@ UNIT_TESTS += %reldir%/world_ring0_refusal
 %canon_reldir%_world_ring0_refusal_LDADD = $(CRITERION_LIBS)
 
 UNIT_TESTS += %reldir%/world_ring0_runner
-%canon_reldir%_world_ring0_runner_SOURCES = %reldir%/world_ring0_runner.c world/proc/filter.c world/ring0/runner.c world/ring0/start.c
+%canon_reldir%_world_ring0_runner_SOURCES = %reldir%/world_ring0_runner.c world/proc/child.c world/proc/filter.c world/ring0/runner.c world/ring0/start.c
 %canon_reldir%_world_ring0_runner_CPPFLAGS = $(unit_cppflags)
 %canon_reldir%_world_ring0_runner_CFLAGS = $(unit_cflags)
 %canon_reldir%_world_ring0_runner_LDFLAGS = $(unit_ldflags)
@@ -256,7 +256,7 @@ libworldtest_a_SOURCES = %reldir%/world_proc_direct.c %reldir%/world_proc_monito
 $(libworldtest_a_OBJECTS): override CFLAGS += $(MON_CFLAGS)
 
 UNIT_TESTS += %reldir%/world_proc
-%canon_reldir%_world_proc_SOURCES = %reldir%/world_proc.c world/proc/start.c world/proc/filter.c world/proc/ustart.c
+%canon_reldir%_world_proc_SOURCES = %reldir%/world_proc.c world/proc/child.c world/proc/start.c world/proc/filter.c world/proc/ustart.c
 %canon_reldir%_world_proc_CFLAGS = $(AM_CFLAGS) -fPIE -fcf-protection=none
 %canon_reldir%_world_proc_LDFLAGS = -pie
 %canon_reldir%_world_proc_LDADD = libworldtest.a libmonproc.a libworldtest.a libmonproc.a libmonitor.a libmonproc.a $(ZYDIS_LIBS) $(CRITERION_LIBS)

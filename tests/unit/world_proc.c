@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "world/proc/child.h"
 #include "world/proc/proc.h"
 
 #define RAM_SIZE (16ul << 20)
@@ -48,7 +49,7 @@ static struct result run(const char *scenario)
     cr_assert(ram != MAP_FAILED);
     pid = proc_world_start(&p, &why);
     cr_assert(pid > 0, "%s", why);
-    proc_world_go(c, pid);
+    child_go(c);
     while (!c->stopped) {
         uint32_t seen = c->doorbell;
         struct timespec second = { 1, 0 };
@@ -56,7 +57,7 @@ static struct result run(const char *scenario)
         if (c->reset_req != c->reset_ack) {
             ram[0] = 99;
             c->reset_ack = c->reset_req;
-            proc_world_kick(c, pid);
+            child_kick(c, pid);
         }
         if (!c->stopped && waitpid(pid, &r.status, WNOHANG) == 0)
             syscall(SYS_futex, &c->doorbell, FUTEX_WAIT, seen, &second, NULL, 0);

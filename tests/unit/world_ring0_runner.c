@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "world/proc/child.h"
 #include "world/proc/filter.h"
 #include "world/ring0/runner.h"
 #include "world/ring0/vmx.h"
@@ -148,7 +149,7 @@ static void run_late(void (*work)(struct cross *c))
     cr_assert_eq(pthread_create(&t, NULL, late, (void *)work), 0);
 }
 
-static void kick(struct cross *c) { ring0_world_kick(c, getpid()); }
+static void kick(struct cross *c) { child_kick(c, getpid()); }
 static void kick_late(struct cross *c)
 {
     (void)c;

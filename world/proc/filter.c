@@ -63,7 +63,9 @@ int sandbox_drop(const int *keep, unsigned nkeep)
         return err;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
         return -errno;
-    return caps_drop();
+    if ((err = caps_drop()))
+        return err;
+    return prctl(PR_SET_PDEATHSIG, SIGKILL) ? -errno : 0; /* late, because changed credentials can clear it */
 }
 
 static int filter_install(struct sock_filter *code, unsigned short n)

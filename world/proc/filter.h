@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Give up privileges and every descriptor but the `nkeep` in keep[]. */
+/* Give up privileges and every descriptor but the `nkeep` in keep[]; die with the parent from here on. */
 int sandbox_drop(const int *keep, unsigned nkeep);
 
 /* The kernel view's filter.  It may send signals to the npids processes only. */

@@ -20,6 +20,8 @@ libmonproc_a_SOURCES += \
     %reldir%/uview.h
 
 btvmm_SOURCES += \
+    %reldir%/child.c \
+    %reldir%/child.h \
     %reldir%/filter.c \
     %reldir%/start.c \
     %reldir%/ustart.c

@@ -1,5 +1,5 @@
 /*
- * The VMX's side of the process world: starting it and waking it.
+ * The VMX's side of the process world: starting it.
  *
  * World: VMX (hosted C).  Sources here: start.c, filter.c and ustart.c are hosted (libc);
  * all other .c files of this folder are monitor code.  Ownership: the caller owns the
@@ -9,12 +9,12 @@
  * Order: fill cross->config, then proc_world_start() before any guest image is
  * opened (the child inherits the address space, and gives up every descriptor but ram_fd), from a
  * thread that lives as long as the VM (its end kills the child).  The child waits until the VMX calls
- * proc_world_go(), which says that the images are in RAM and config.boot is set.  Then the VMX loop:
+ * child_go() (child.h), which says that the images are in RAM and config.boot is set.  Then the VMX loop:
  * FUTEX_WAIT (not private) on cross->doorbell; look at tx_head/tx_tail, the trace ring, reset_req and
  * stopped.
  *
  * USERCALL_RESET: the VMM bumps cross->reset_req and waits; the VMX reloads RAM
- * and config.boot, stores reset_req to reset_ack and calls proc_world_kick().
+ * and config.boot, stores reset_req to reset_ack and calls child_kick().
  */
 #ifndef WORLD_PROC_PROC_H
 #define WORLD_PROC_PROC_H
@@ -33,11 +33,5 @@ int proc_world_probe(const char **why);
 
 /* Fork the kernel view (and its user views).  Returns its pid (> 0) or a negative errno with *why set. */
 pid_t proc_world_start(const struct proc_world_params *p, const char **why);
-
-/* Images are loaded: let the monitor run. */
-void proc_world_go(struct cross *cross, pid_t pid);
-
-/* Something changed (console input, host_stop, stats_req, reset_ack): make the monitor look. */
-void proc_world_kick(struct cross *cross, pid_t pid);
 
 #endif

@@ -15,7 +15,6 @@
 #include "world/proc/proc.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,12 +22,12 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 #include <cpuid.h>
 
+#include "world/proc/child.h"
 #include "world/proc/filter.h"
 #include "world/proc/kview.h"
 #include "world/proc/uview.h"
@@ -273,18 +272,11 @@ static int kernel_view_build(struct world *w, const char **what)
         return err;
     if (*what = "the sandbox", (err = sandbox_drop((int[]){ w->ram_fd, w->win_fd }, 2)))
         return err;
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* again: changed credentials can clear it */
     for (unsigned i = 0; i < w->uviews; i++)
         pids[i] = w->u->view[i].pid;
     if (*what = "the system call filter", (err = sandbox_filter_kernel(pids, w->uviews)))
         return err;
     switch_stack(w, block);
-}
-
-static void ring(volatile uint32_t *word)
-{
-    __atomic_add_fetch(word, 1, __ATOMIC_RELEASE);
-    syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 __attribute__((noreturn)) static void kernel_view(const struct proc_world_params *p)
@@ -298,46 +290,19 @@ __attribute__((noreturn)) static void kernel_view(const struct proc_world_params
         w->ram_fd = p->ram_fd;
         err = kernel_view_build(w, &what);
     }
-    snprintf(p->cross->stop_msg, sizeof p->cross->stop_msg, "host: the process world could not get %s: %s",
-             what, strerror(-err));
-    __atomic_store_n(&p->cross->stopped, VM_STOP_HOST, __ATOMIC_RELEASE);
-    ring(&p->cross->doorbell);
+    child_fail(p->cross, VM_STOP_HOST, "host: the process world could not get %s: %s", what, strerror(-err));
     _exit(1);
 }
 
 pid_t proc_world_start(const struct proc_world_params *p, const char **why)
 {
     int err = proc_world_probe(why);
-    pid_t parent = getpid(), pid;
-    sigset_t block, old;
+    pid_t pid;
 
     if (err)
         return err;
-    /* An early kick must find the child's handler: it unblocks when that is in place. */
-    sigfillset(&block);
-    sigprocmask(SIG_BLOCK, &block, &old);
-    pid = fork();
-    if (pid) {
-        err = -errno;
-        sigprocmask(SIG_SETMASK, &old, NULL);
-        if (pid < 0)
-            *why = "host: fork failed";
-        return pid < 0 ? err : pid;
-    }
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
-        _exit(1);
-    kernel_view(p);
-}
-
-void proc_world_go(struct cross *cross, pid_t pid)
-{
-    (void)pid;
-    __atomic_store_n(&cross->started, 1, __ATOMIC_RELEASE);
-    syscall(SYS_futex, &cross->started, FUTEX_WAKE, 1, NULL, NULL, 0);
-}
-
-void proc_world_kick(struct cross *cross, pid_t pid)
-{
-    ring(&cross->wake);
-    kill(pid, SIGUSR1);
+    pid = child_fork(why);
+    if (!pid)
+        kernel_view(p);
+    return pid;
 }

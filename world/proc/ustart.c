@@ -15,7 +15,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -121,8 +120,7 @@ static int view_build(struct world *w, pid_t parent, uint8_t *block, const uint3
         return -errno;
     if ((err = handlers_set(block)) || (err = ldt_set()) || (err = sandbox_drop(&w->ram_fd, 1)))
         return err;
-    /* Asked for late, because changing credentials can clear it. */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
+    if (getppid() != parent)
         return -ESRCH;
     if (cpuid_faulting)
         syscall(SYS_arch_prctl, ARCH_SET_CPUID,

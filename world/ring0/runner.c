@@ -14,13 +14,12 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "world/proc/child.h"
 #include "world/world.h"
 
 #define NS 1000000000u
@@ -29,26 +28,6 @@
 static void futex_wait(volatile uint32_t *word, uint32_t seen, const struct timespec *until)
 {
     syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, until, NULL, FUTEX_BITSET_MATCH_ANY);
-}
-
-static void ring_doorbell(struct cross *c)
-{
-    __atomic_add_fetch(&c->doorbell, 1, __ATOMIC_SEQ_CST);
-    syscall(SYS_futex, &c->doorbell, FUTEX_WAKE, 1, NULL, NULL, 0);
-}
-
-void runner_fail(struct cross *c, enum vm_stop_kind kind, const char *format, ...)
-{
-    va_list ap;
-
-    if (__atomic_load_n(&c->stopped, __ATOMIC_ACQUIRE) == VM_RUNNING) {
-        va_start(ap, format);
-        if (!c->stop_msg[0])
-            vsnprintf(c->stop_msg, sizeof c->stop_msg, format, ap);
-        va_end(ap);
-        __atomic_store_n(&c->stopped, kind, __ATOMIC_RELEASE);
-    }
-    ring_doorbell(c);
 }
 
 void runner_interrupted(struct runner *r)
@@ -63,7 +42,7 @@ static void reset(struct cross *c)
 {
     uint32_t want = c->reset_req;
 
-    ring_doorbell(c);
+    child_ring(&c->doorbell);
     for (;;) {
         uint32_t seen = __atomic_load_n(&c->wake, __ATOMIC_ACQUIRE);
 
@@ -84,7 +63,7 @@ static void trace_room(struct cross *c)
 
         if (t->head - t->tail <= TRACE_RECORDS / 2)
             return;
-        ring_doorbell(c);
+        child_ring(&c->doorbell);
         futex_wait(low, seen, NULL);
     }
 }
@@ -99,7 +78,7 @@ static void user_call(struct cross *c, uint64_t call)
         trace_room(c);
         break;
     default:
-        ring_doorbell(c);
+        child_ring(&c->doorbell);
     }
 }
 
@@ -136,9 +115,9 @@ static bool ended(struct runner *r, int err)
     case -EINTR:
         return false;
     case -EIO:
-        return runner_fail(c, VM_STOP_BUG, "the monitor broke down; the kernel's log may tell more"), true;
+        return child_fail(c, VM_STOP_BUG, "the monitor broke down; the kernel's log may tell more"), true;
     default:
-        return runner_fail(c, VM_STOP_HOST, "the btmon module: %s", strerror(-err)), true;
+        return child_fail(c, VM_STOP_HOST, "the btmon module: %s", strerror(-err)), true;
     }
     switch (r->run.code) {
     case BTMON_USER_CALL:
@@ -148,9 +127,9 @@ static bool ended(struct runner *r, int err)
         idle(r, r->run.arg);
         return false;
     case BTMON_USER_END:
-        return runner_fail(c, VM_STOP_BUG, "the monitor ended without a reason"), true;
+        return child_fail(c, VM_STOP_BUG, "the monitor ended without a reason"), true;
     default:
-        return runner_fail(c, VM_STOP_BUG, "the monitor asked for unknown service %u", r->run.code), true;
+        return child_fail(c, VM_STOP_BUG, "the monitor asked for unknown service %u", r->run.code), true;
     }
 }
 

@@ -25,8 +25,4 @@ void runner_loop(struct runner *r);
 /* From the handler of a kick's signal. */
 void runner_interrupted(struct runner *r);
 
-/* The VM can't go on; the first reason stays. */
-void runner_fail(struct cross *cross, enum vm_stop_kind kind, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
 #endif

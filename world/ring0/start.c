@@ -19,11 +19,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "world/proc/child.h"
 #include "world/proc/filter.h"
 #include "world/ring0/runner.h"
 
@@ -183,10 +183,7 @@ static int sandbox_close(int fd)
 {
     int err = sandbox_drop(&fd, 1);
 
-    if (err)
-        return err;
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* again: changed credentials can clear it */
-    return sandbox_filter_runner(fd, BTMON_RUN);
+    return err ? err : sandbox_filter_runner(fd, BTMON_RUN);
 }
 
 static void wait_for_start(struct cross *c)
@@ -203,18 +200,18 @@ __attribute__((noreturn)) static void runner_process(const struct ring0_world_pa
     int fd = device_open(text, sizeof text, &why), err;
 
     if (fd < 0)
-        runner_fail(c, VM_STOP_HOST, "%s", why);
+        child_fail(c, VM_STOP_HOST, "%s", why);
     else if ((err = vm_create(p, fd)) == -ENOMEM)
-        runner_fail(c, VM_STOP_HOST, "not enough memory for the ring-0 world, which pins %lu MiB here", MIB(pinned_size(p)));
+        child_fail(c, VM_STOP_HOST, "not enough memory for the ring-0 world, which pins %lu MiB here", MIB(pinned_size(p)));
     else if (err)
-        runner_fail(c, VM_STOP_HOST, "the ring-0 world could not be made: %s", strerror(-err));
+        child_fail(c, VM_STOP_HOST, "the ring-0 world could not be made: %s", strerror(-err));
     else if ((err = signals_make()) || (err = sandbox_close(fd)))
-        runner_fail(c, VM_STOP_HOST, "the ring-0 world's sandbox could not be closed: %s", strerror(-err));
+        child_fail(c, VM_STOP_HOST, "the ring-0 world's sandbox could not be closed: %s", strerror(-err));
     else {
         runner = (struct runner){ .cross = c, .fd = fd, .enter = enter, .wake_seen = c->wake };
         wait_for_start(c);
         if (c->host_stop)
-            runner_fail(c, VM_STOP_HOST, "stopped before the start");
+            child_fail(c, VM_STOP_HOST, "stopped before the start");
         else
             runner_loop(&runner);
     }
@@ -224,41 +221,12 @@ __attribute__((noreturn)) static void runner_process(const struct ring0_world_pa
 pid_t ring0_world_start(const struct ring0_world_params *p, const char **why)
 {
     int err = ring0_world_probe(p, why);
-    pid_t parent = getpid(), pid;
-    sigset_t block, old;
+    pid_t pid;
 
     if (err)
         return err;
-    /* An early kick must find the child's handler: it unblocks when that is in place. */
-    sigfillset(&block);
-    sigprocmask(SIG_BLOCK, &block, &old);
-    pid = fork();
-    if (pid) {
-        err = -errno;
-        sigprocmask(SIG_SETMASK, &old, NULL);
-        if (pid < 0)
-            *why = "fork failed";
-        return pid < 0 ? err : pid;
-    }
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
-        _exit(1);
-    runner_process(p);
-}
-
-static void ring(volatile uint32_t *word)
-{
-    __atomic_add_fetch(word, 1, __ATOMIC_SEQ_CST);
-    syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
-}
-
-void ring0_world_go(struct cross *cross, pid_t pid)
-{
-    (void)pid;
-    ring(&cross->started);
-}
-
-void ring0_world_kick(struct cross *cross, pid_t pid)
-{
-    ring(&cross->wake);
-    kill(pid, SIGUSR1);
+    pid = child_fork(why);
+    if (!pid)
+        runner_process(p);
+    return pid;
 }

@@ -33,10 +33,4 @@ int ring0_world_probe(const struct ring0_world_params *p, const char **why);
 /* Fork the runner; returns its pid. */
 pid_t ring0_world_start(const struct ring0_world_params *p, const char **why);
 
-/* Images are loaded: let the monitor run. */
-void ring0_world_go(struct cross *cross, pid_t pid);
-
-/* Something changed (console input, host_stop, stats_req, reset_ack): make the monitor look. */
-void ring0_world_kick(struct cross *cross, pid_t pid);
-
 #endif
