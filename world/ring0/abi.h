@@ -29,7 +29,7 @@ typedef uint8_t __u8;
 #endif
 
 #define BTMON_DEVICE "/dev/btmon"
-#define BTMON_VERSION 2u /* of everything in this file */
+#define BTMON_VERSION 3u /* of everything in this file */
 
 /* --- the VMM world's linear addresses --- */
 #define MON_BASE 0x8000000000ul
@@ -52,8 +52,7 @@ struct mon_header {
     __u32 version;    /* BTMON_VERSION */
     __u32 pad;
     __u64 entry;      /* void entry(struct btmon_cross *), on the stack at MON_STACK_TOP, IF = 0, never returns */
-    __u64 text_size;  /* bytes from MON_IMAGE on that are executable (a multiple of 4 KiB, header included) */
-    __u64 image_size; /* bytes in all; the rest is read-only data */
+    __u64 text_size;  /* bytes from MON_IMAGE on that are executable (a multiple of 4 KiB, header included); what follows is read-only */
     __u64 ram_min, ram_max, shared_min, private_min; /* bytes that it can do with */
 };
 
@@ -97,7 +96,7 @@ struct btmon_cross_abi {
     __u64 tsc_khz;
     __u64 vmm_cr3;      /* of the VMM world; the monitor reloads it to flush the TLB */
     __u64 vmm_cr0, vmm_cr4; /* as they are in the VMM world */
-    __u64 ram_size, shared_size, private_size, image_size;
+    __u64 ram_size, shared_size, private_size;
     /* Of the last switch: VMM left; before and after INT n; back to the caller, where user_returns has grown; about to enter. */
     __u64 tsc_left, tsc_raised, tsc_handled, tsc_returned, tsc_entered;
     __u32 user_returns; /* how often BTMON_RUN has gone back to the caller */
@@ -106,6 +105,7 @@ struct btmon_cross_abi {
                          * BTMON_OP_NONE at once, before any IRET (NMIs are still blocked, and the host's
                          * handler relies on that) */
     __u32 pad1;
+    __u64 stress_steps, stress_nmis; /* self-test: instructions of the switch that were stepped, NMIs held behind one */
 };
 
 /*

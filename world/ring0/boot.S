@@ -13,8 +13,7 @@
         .quad   MON_MAGIC
         .long   BTMON_VERSION, 0
         .quad   mon_entry
-        .quad   mon_text_size           /* these by monitor.lds */
-        .quad   mon_image_size
+        .quad   mon_text_size           /* by monitor.lds */
         .quad   RING0_RAM_MIN, RING0_RAM_MAX, RING0_SHARED_MIN, RING0_PRIVATE_MIN
 
         .text

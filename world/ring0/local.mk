@@ -94,7 +94,6 @@ kmod_sources = \
     %reldir%/kmod/refusal.h \
     %reldir%/kmod/reraise.S \
     %reldir%/kmod/run.c \
-    %reldir%/kmod/stress.c \
     %reldir%/kmod/stress.h \
     %reldir%/kmod/switch.c \
     %reldir%/kmod/switch.h \

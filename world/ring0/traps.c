@@ -11,12 +11,12 @@
 #include "base/assert.h"
 #include "base/fmt.h"
 
-#define STACK_WORDS 4096u
 #define STACK_SHOWN 32u
 
-/* Words on the stack that look like return addresses into the image (addr2line tells the rest). */
-static size_t stack_dump(const struct world *w, uint64_t rsp, char *buf, size_t size)
+/* Words on the stack that look like return addresses (addr2line tells the rest). */
+static size_t stack_dump(uint64_t rsp, char *buf, size_t size)
 {
+    const struct mon_header *image = (const struct mon_header *)MON_IMAGE;
     uint64_t bottom = MON_STACK_TOP - MON_STACK_SIZE;
     size_t n = (size_t)fmt(buf, size, " stack:");
     unsigned shown = 0;
@@ -26,7 +26,7 @@ static size_t stack_dump(const struct world *w, uint64_t rsp, char *buf, size_t 
     for (uint64_t p = rsp & ~7ul; p < MON_STACK_TOP && shown < STACK_SHOWN && n < size; p += 8) {
         uint64_t word = *(const uint64_t *)p;
 
-        if (word - MON_IMAGE < w->cross->image_size && ++shown)
+        if (word - MON_IMAGE < image->text_size && ++shown)
             n += (size_t)fmt(buf + n, size - n, " %#lx", word);
     }
     return n < size ? n + (size_t)fmt(buf + n, size - n, "\n") : n;
@@ -62,7 +62,7 @@ void bug_at(const char *file, int line, const char *what)
     fmt(msg, sizeof msg, "bug: %s:%d: %s", file, line, what);
     if (!w->dying) {
         w->dying = true;
-        guest_dump(w, stack_dump(w, (uint64_t)__builtin_frame_address(0), w->shared->dump, sizeof w->shared->dump));
+        guest_dump(w, stack_dump((uint64_t)__builtin_frame_address(0), w->shared->dump, sizeof w->shared->dump));
     }
     ring0_die(w, msg);
 }
@@ -85,7 +85,7 @@ __attribute__((noreturn, cold)) static void monitor_fault(struct world *w, const
                     f->rip, f->rsp, f->err, read_cr2(), f->cs, f->rflags, f->rax, f->rbx, f->rcx, f->rdx, f->rsi,
                     f->rdi, f->rbp, f->r8, f->r9, f->r10, f->r11, f->r12, f->r13, f->r14, f->r15);
     if (n < size)
-        n += stack_dump(w, f->rsp, dump + n, size - n);
+        n += stack_dump(f->rsp, dump + n, size - n);
     guest_dump(w, n);
     ring0_die(w, msg);
 }

@@ -12,6 +12,7 @@
 #include "memory.h"
 
 #define TABLE_BITS (_PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED)
+#define PAGE_BITS (_PAGE_PRESENT | _PAGE_ACCESSED | _PAGE_DIRTY)
 
 static u64 *new_table(struct aspace *as)
 {
@@ -70,27 +71,18 @@ static u64 *find_entry(struct aspace *as, u64 la, int level)
 	}
 }
 
-int aspace_map(struct aspace *as, u64 la, u64 pfn, enum aspace_prot prot)
+int aspace_map(struct aspace *as, u64 la, u64 pfn, enum aspace_use use)
 {
-	u64 *entry = find_entry(as, la, 1);
-	u64 bits = _PAGE_PRESENT | _PAGE_ACCESSED | _PAGE_DIRTY;
+	static const u64 bits[] = {
+		[ASPACE_R] = PAGE_BITS | _PAGE_NX,
+		[ASPACE_RW] = PAGE_BITS | _PAGE_RW | _PAGE_NX,
+		[ASPACE_RX] = PAGE_BITS,
+		[ASPACE_PDPT] = TABLE_BITS,
+	};
+	u64 *entry = find_entry(as, la, use == ASPACE_PDPT ? 4 : 1);
 
 	if (!entry)
 		return -ENOMEM;
-	if (prot == ASPACE_RW)
-		bits |= _PAGE_RW;
-	if (prot != ASPACE_RX)
-		bits |= _PAGE_NX;
-	*entry = pfn << PAGE_SHIFT | bits;
-	return 0;
-}
-
-int aspace_hang(struct aspace *as, u64 la, u64 pfn)
-{
-	u64 *entry = find_entry(as, la, 4);
-
-	if (!entry)
-		return -ENOMEM;
-	*entry = pfn << PAGE_SHIFT | TABLE_BITS;
+	*entry = pfn << PAGE_SHIFT | bits[use];
 	return 0;
 }

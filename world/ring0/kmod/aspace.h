@@ -18,13 +18,12 @@ struct aspace {
 	unsigned long count; /* of tables */
 };
 
-enum aspace_prot { ASPACE_R, ASPACE_RW, ASPACE_RX };
+/* Pages; and a table of somebody else's for 512 GiB (a page-directory-pointer table). */
+enum aspace_use { ASPACE_R, ASPACE_RW, ASPACE_RX, ASPACE_PDPT };
 
 int aspace_init(struct aspace *as);
 void aspace_free(struct aspace *as);
 u64 aspace_cr3(const struct aspace *as);
-int aspace_map(struct aspace *as, u64 la, u64 pfn, enum aspace_prot prot);
-/* A table of somebody else's for the 512 GiB at la. */
-int aspace_hang(struct aspace *as, u64 la, u64 pfn);
+int aspace_map(struct aspace *as, u64 la, u64 pfn, enum aspace_use use);
 
 #endif

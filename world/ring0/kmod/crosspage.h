@@ -37,7 +37,6 @@ struct crosspage {
 	u64 mon_rsp;
 	struct desc_ptr gdtr; /* the cross GDT */
 	struct desc_ptr idtr_host, idtr_vmm;
-	u64 stress_steps, stress_nmis; /* self-test */
 	gate_desc idt_host[CROSS_VECTORS] __aligned(16);
 	gate_desc idt_vmm[CROSS_VECTORS];
 	u8 stack[1024] __aligned(16); /* while neither world's is known to be mapped */

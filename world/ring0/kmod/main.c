@@ -110,8 +110,6 @@ static const struct file_operations btmon_fops = {
 	.open = btmon_open,
 	.release = btmon_release,
 	.unlocked_ioctl = btmon_ioctl,
-	.compat_ioctl = compat_ptr_ioctl,
-	.llseek = noop_llseek,
 };
 
 static struct miscdevice btmon_device = {
@@ -124,16 +122,14 @@ static struct miscdevice btmon_device = {
 static int __init btmon_init(void)
 {
 	const char *why = refusal();
-	int rc;
 
 	if (why) {
 		pr_err("not loaded: %s\n", why);
 		return -EOPNOTSUPP;
 	}
-	rc = image_check();
-	if (rc) {
+	if (!image_good()) {
 		pr_err("not loaded: the monitor image in the module is not of version %u\n", BTMON_VERSION);
-		return rc;
+		return -EPROTO;
 	}
 	switch_setup();
 	return misc_register(&btmon_device);

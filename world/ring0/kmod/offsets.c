@@ -19,8 +19,8 @@ void offsets(void)
 	OFFSET(X_GDTR, crosspage, gdtr);
 	OFFSET(X_IDTR_HOST, crosspage, idtr_host);
 	OFFSET(X_IDTR_VMM, crosspage, idtr_vmm);
-	OFFSET(X_STRESS_STEPS, crosspage, stress_steps);
-	OFFSET(X_STRESS_NMIS, crosspage, stress_nmis);
+	OFFSET(X_STRESS_STEPS, crosspage, abi.stress_steps);
+	OFFSET(X_STRESS_NMIS, crosspage, abi.stress_nmis);
 	DEFINE(X_STACK_TOP, offsetofend(struct crosspage, stack));
 	DEFINE(X_HELD_NMI, BTMON_HELD_NMI);
 	DEFINE(X_HELD_MC, BTMON_HELD_MC);

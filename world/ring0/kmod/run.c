@@ -17,7 +17,6 @@
 #include <asm/fpu/api.h>
 #include <asm/trapnr.h>
 #include <asm/tsc.h>
-#include "stress.h"
 #include "switch.h"
 #include "vm.h"
 
@@ -106,8 +105,6 @@ static void switch_and_reraise(struct vm *vm)
 	world_switch(x);
 	if (x->abi.trace)
 		x->abi.tsc_left = rdtsc();
-	if (BTMON_SELFTEST)
-		stress_count(x);
 	if (x->abi.trace)
 		x->abi.tsc_raised = rdtsc();
 	reraise(vm);

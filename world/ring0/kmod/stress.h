@@ -21,6 +21,4 @@ static __always_inline void stress_end(void)
 		asm volatile("pushfq; andl %0, (%%rsp); popfq" : : "i"(~X86_EFLAGS_TF) : "memory", "cc");
 }
 
-void stress_count(struct crosspage *x); /* into the module's parameters stress_steps and stress_nmis */
-
 #endif

@@ -24,17 +24,9 @@ static const struct mon_header *image_header(void)
 	return (const struct mon_header *)btmon_image;
 }
 
-int image_check(void)
+bool image_good(void)
 {
-	const struct mon_header *h = image_header();
-	size_t size = btmon_image_end - btmon_image;
-
-	if (h->magic != MON_MAGIC || h->version != BTMON_VERSION)
-		return -EPROTO;
-	if (h->image_size < sizeof(*h) || h->image_size > size || h->text_size > size || h->text_size % PAGE_SIZE ||
-	    h->entry < MON_IMAGE + sizeof(*h) || h->entry >= MON_IMAGE + h->text_size)
-		return -ENOEXEC;
-	return 0;
+	return image_header()->magic == MON_MAGIC && image_header()->version == BTMON_VERSION;
 }
 
 void vm_init(struct vm *vm)
@@ -137,13 +129,13 @@ static int map_pages(struct vm *vm, u64 la, const struct pages *p)
 }
 
 /* What the kernel has in vmalloc's range or the module's. */
-static int map_kernel(struct vm *vm, u64 la, const void *addr, size_t size, enum aspace_prot prot)
+static int map_kernel(struct vm *vm, u64 la, const void *addr, size_t size, enum aspace_use use)
 {
 	size_t at;
 	int rc = 0;
 
 	for (at = 0; at < size && !rc; at += PAGE_SIZE)
-		rc = aspace_map(&vm->aspace, la + at, vmalloc_to_pfn(addr + at), prot);
+		rc = aspace_map(&vm->aspace, la + at, vmalloc_to_pfn(addr + at), use);
 	return rc;
 }
 
@@ -177,19 +169,14 @@ static int map_crosspage(struct vm *vm)
 	       map_kernel(vm, (u64)vm->cross, vm->cross, sizeof(*vm->cross), ASPACE_RW);
 }
 
-static int map_low_pdpt(struct vm *vm)
-{
-	return map_kernel(vm, MON_LOW_PDPT, vm->own->low_pdpt, PAGE_SIZE, ASPACE_RW) ?:
-	       aspace_hang(&vm->aspace, 0, vmalloc_to_pfn(vm->own->low_pdpt));
-}
-
 static int build_aspace(struct vm *vm)
 {
 	return aspace_init(&vm->aspace) ?:
 	       map_crosspage(vm) ?:
 	       map_image(vm) ?:
 	       map_stacks(vm) ?:
-	       map_low_pdpt(vm) ?:
+	       map_kernel(vm, MON_LOW_PDPT, vm->own->low_pdpt, PAGE_SIZE, ASPACE_RW) ?:
+	       map_kernel(vm, 0, vm->own->low_pdpt, PAGE_SIZE, ASPACE_PDPT) ?:
 	       map_pages(vm, MON_SHARED, &vm->shared) ?:
 	       map_pages(vm, MON_PRIVATE, &vm->private) ?:
 	       map_pages(vm, MON_RAM, &vm->ram) ?:
@@ -225,7 +212,6 @@ static void fill_abi(struct vm *vm, const struct btmon_create *arg)
 	abi->ram_size = arg->ram_size;
 	abi->shared_size = arg->shared_size;
 	abi->private_size = arg->private_size;
-	abi->image_size = btmon_image_end - btmon_image;
 	abi->vmm_cr3 = aspace_cr3(&vm->aspace);
 }
 

@@ -52,6 +52,6 @@ enum hrtimer_restart vm_alarm(struct hrtimer *timer);
 
 /* image.S */
 extern const char btmon_image[], btmon_image_end[];
-int image_check(void); /* at load: -EPROTO, -ENOEXEC */
+bool image_good(void); /* of our version */
 
 #endif

@@ -39,7 +39,7 @@ struct state {
 #define VEC_NMI 2
 #define VEC_PF 14
 
-extern const char stubs[], probe_fixup[], text_size[], image_size[];
+extern const char stubs[], probe_fixup[], text_size[];
 void mon_entry(void);
 __u64 probe(__u64 address, int how);
 void selftest_main(abi_t *abi);
@@ -50,7 +50,6 @@ __attribute__((section(".mon_header"), used)) static const struct mon_header hea
     .version = BTMON_VERSION,
     .entry = (__u64)mon_entry,
     .text_size = (__u64)text_size,
-    .image_size = (__u64)image_size,
     .ram_max = ~0ull,
 };
 
@@ -196,6 +195,8 @@ static void stress(struct state *s, __u64 n)
     }
     s->abi->trace = 0;
     to_host(s, BTMON_OP_NONE, 0, 0);
+    SHARED->result[0] = s->abi->stress_steps;
+    SHARED->result[1] = s->abi->stress_nmis;
 }
 
 static void count(struct state *s)

@@ -15,7 +15,7 @@ enum selftest_command {
     SELFTEST_WAIT,      /* let interrupts come until event is set: by an alarm at arg[0], or the caller */
     SELFTEST_PROBE,     /* access arg[0] in the way of arg[1]; result[0]: 0, or 1 + the page fault's error code */
     SELFTEST_SWITCHES,  /* to the host and back, arg[0] times; with spoilt tables in between if arg[1] */
-    SELFTEST_STRESS,    /* the same under single steps */
+    SELFTEST_STRESS,    /* the same under single steps; result[0], [1]: so many in all, with so many NMIs held behind them */
     SELFTEST_COUNT,     /* result[0], [1]: cycles of the way out and in */
     SELFTEST_FILL,      /* write a pattern from arg[0] to all private pages; result[0]: words that were not of arg[1]'s */
     SELFTEST_DIE,

@@ -737,21 +737,6 @@ static void test_fuzz(long n)
     test_basic(0);
 }
 
-static unsigned long parameter(const char *name)
-{
-    char path[128];
-    unsigned long value = 0;
-    FILE *f;
-
-    snprintf(path, sizeof(path), "/sys/module/btmon_selftest/parameters/%s", name);
-    f = fopen(path, "r");
-    if (f && fscanf(f, "%lu", &value) != 1)
-        value = 0;
-    if (f)
-        fclose(f);
-    return value;
-}
-
 static void test_stress(long n)
 {
     struct vm vm = vm_new();
@@ -763,8 +748,8 @@ static void test_stress(long n)
         set_command(&vm, SELFTEST_STRESS, 50, 0);
         good = good && fpu_survives(&vm, (uint32_t)i * 77777u + 5);
     }
-    steps = parameter("stress_steps");
-    nmis = parameter("stress_nmis");
+    steps = vm.shared->result[0];
+    nmis = vm.shared->result[1];
     printf("# %lu instructions stepped, %lu NMIs held\n", steps, nmis);
     ok(good, "switches under single steps, with an NMI at each");
     ok(steps > 5000ul * (unsigned long)n && nmis == steps, "each step held its NMI");
