@@ -40,22 +40,25 @@
 #define CODE64 0x00af9b000000ffffull
 
 /* Bits of Intel's MSRs that have the CPU write to memory by itself, or step by branches. */
-static const struct {
+struct loud {
 	u32 msr, feature;
 	u64 bits;
-} loud[CROSS_LOUD] = {
+};
+static const struct loud known[CROSS_LOUD] __initconst = {
 	{ MSR_IA32_PEBS_ENABLE, X86_FEATURE_PEBS, ~0ull },
 	{ MSR_IA32_DEBUGCTLMSR, X86_FEATURE_DS, DEBUGCTLMSR_TR | DEBUGCTLMSR_BTS | DEBUGCTLMSR_BTINT | DEBUGCTLMSR_BTF },
 	{ MSR_IA32_RTIT_CTL, X86_FEATURE_INTEL_PT, RTIT_CTL_TRACEEN },
 };
-static bool has_loud[CROSS_LOUD] __ro_after_init;
+static struct loud loud[CROSS_LOUD] __ro_after_init; /* those that this processor has */
+static int louds __ro_after_init;
 
 void __init switch_setup(void)
 {
 	int i;
 
 	for (i = 0; i < CROSS_LOUD; i++)
-		has_loud[i] = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL && boot_cpu_has(loud[i].feature);
+		if (boot_cpu_data.x86_vendor == X86_VENDOR_INTEL && boot_cpu_has(known[i].feature))
+			loud[louds++] = known[i];
 }
 
 static void set_gate(gate_desc *gate, const char *handler, u16 selector)
@@ -135,8 +138,8 @@ static __always_inline void quiet(struct cross_host *h)
 {
 	int i;
 
-	for (i = 0; i < CROSS_LOUD; i++) {
-		h->loud[i] = has_loud[i] ? raw_rdmsr(loud[i].msr) : 0;
+	for (i = 0; i < louds; i++) {
+		h->loud[i] = raw_rdmsr(loud[i].msr);
 		if (h->loud[i] & loud[i].bits)
 			raw_wrmsr(loud[i].msr, h->loud[i] & ~loud[i].bits);
 	}
@@ -146,7 +149,7 @@ static __always_inline void unquiet(const struct cross_host *h)
 {
 	int i;
 
-	for (i = 0; i < CROSS_LOUD; i++)
+	for (i = 0; i < louds; i++)
 		if (h->loud[i] & loud[i].bits)
 			raw_wrmsr(loud[i].msr, h->loud[i]);
 }
