@@ -226,12 +226,10 @@ static NOINLINE void run_record(struct vm *vm, struct view *view, const struct r
     }
 }
 
-/* What was known of slots holds for the new words too only if these come from the same table. */
-static void run_forget(struct view *view, const struct cursor *c, const struct run *run)
+static inline void run_seen_check(struct view *view, const struct cursor *c, const struct run *run)
 {
     for (uint32_t s = run->first / SLOT_PAGES; s <= (run->end - 1) / SLOT_PAGES; s++)
-        if (s != c->slot || view->slot[s].pde != c->pde)
-            view->slot[s].pde = 0;
+        slot_seen_check(view, s, c);
 }
 
 /* What has been mapped. */
@@ -241,7 +239,7 @@ static inline void run_note(struct vm *vm, struct view *view, const struct curso
         live_set(vm, view, run->first, run->word);
     else
         run_record(vm, view, run);
-    run_forget(view, c, run);
+    run_seen_check(view, c, run);
 }
 
 /* Map the page and what follows on from it, down to `lowest`; the number of pages. */

@@ -37,6 +37,7 @@ void code_note(struct vcpu *v, gla_t gla)
     if (!code->slot[s].leaf)
         live_reserve(vm, 1);
     live_set(vm, code, page, word);
+    slot_seen_check(code, s, &c);
 }
 
 static void code_revalidate(struct vcpu *v, uint32_t first, uint32_t end, bool globals_too)
@@ -47,17 +48,13 @@ static void code_revalidate(struct vcpu *v, uint32_t first, uint32_t end, bool g
         m->gens.global++;
 }
 
-/* A space that was away has missed INVLPGs of global pages too. */
 static uint32_t spaces_loaded(struct vcpu *v, bool globals_too, uint32_t *kept)
 {
     struct mmu *m = v->vm->mmu;
-    uint32_t dropped;
+    bool missed = space_switch(v);
 
-    space_switch(v);
-    dropped = live_revalidate_changed(v, m->view[VIEW_KERNEL], globals_too, kept) +
-              live_revalidate_changed(v, m->space, globals_too || m->space->stale, kept);
-    m->space->stale = false;
-    return dropped;
+    return live_revalidate_changed(v, m->view[VIEW_KERNEL], globals_too, kept) +
+           live_revalidate_changed(v, m->space, globals_too || missed, kept);
 }
 
 static uint32_t views_loaded(struct vcpu *v, bool globals_too, uint32_t *kept)
@@ -111,6 +108,9 @@ void gmem_mode_changed(struct vcpu *v, uint32_t old_cr0, uint32_t old_cr4, uint6
     if (!format && !((v->cr0 & CR0_PG) && ((cr4 & (CR4_PSE | CR4_PGE)) || nxe)))
         return;
     m->gens.user++;
+    m->flushes++;
+    if ((cr4 & CR4_PSE) || nxe)
+        tables_forget(m);
     for (unsigned i = 0; i < m->nviews; i++) {
         if (format)
             live_drop_all(v->vm, m->view[i]);
@@ -176,6 +176,7 @@ void gmem_invlpg(struct vcpu *v, gla_t gla)
     if (!(v->cr0 & CR0_PG))
         return;
     m->gens.user++;
+    m->flushes++;
     tlb_drop(m, gla);
     for (unsigned i = 0; i < m->nviews; i++)
         if (!m->view[i]->stale)
@@ -193,6 +194,7 @@ void mmu_fault_seen(struct vcpu *v, struct view *view, gla_t gla)
 {
     struct mmu *m = v->vm->mmu;
 
+    m->flushes++;
     tlb_drop(m, gla);
     view_fault_seen(v, view, gla);
     if (view->kind == KIND_SPACE)

@@ -212,8 +212,7 @@ static __attribute__((noinline)) bool read_slow(struct vcpu *v, gla_t gla, uint8
 
 static void code_check(struct vm *vm, gpa_t gpa, unsigned len)
 {
-    if (unlikely(gpn_watched(vm->mmu, gpa_to_gpn(gpa))))
-        table_written(vm->mmu, gpa_to_gpn(gpa));
+    table_maybe_written(vm->mmu, gpa_to_gpn(gpa));
     if (unlikely(gpn_traced(vm->mmu, gpa_to_gpn(gpa))) && !vm->undo) /* a write on trial will be taken back */
         traced_written(vm, gpa, len);
 }

@@ -28,6 +28,7 @@
 #define SLOT_WORDS (SLOTS / 64)
 #define GLA_PAGES (SLOTS * SLOT_PAGES)
 _Static_assert(SLOT_WORDS == 32, "a summary of such a map is one word");
+#define PAE_ADDR 0x0000000ffffff000ull
 #define VIEWS_MAX 16u
 #define LEAVES_MAX 2048u
 
@@ -55,12 +56,18 @@ struct leaf {
     struct leaf *next;              /* free list */
 };
 
+/* The guest's tables for a slot, as tables_look() saw them. They are still the same if tables_unchanged(). */
+struct table_seen {
+    uint64_t pde;             /* the directory entry; 0: nothing is known */
+    uint32_t gen;             /* table_gen of the table that it leads to; 0: it is a large page's */
+    const uint64_t *alias[2]; /* shadow entries that the guest can write to the table through: a D bit tells that it has */
+};
+
 /* At most one of leaf and large is in use. */
 struct slot {
     struct leaf *leaf;
     uint32_t large; /* word of the slot's first page, standing for all 512 */
-    uint32_t gen;   /* of the guest's table ... */
-    uint64_t pde;   /* ... and the directory entry, when all words were last found to agree with them; 0: never */
+    struct table_seen seen; /* all words agree with these */
 };
 
 /*
@@ -77,7 +84,8 @@ struct view {
     uint32_t used_words, local_words; /* a bit per word of these: it is not 0 */
     enum view_kind kind;
     uint8_t id;        /* the world's number of it */
-    bool stale;        /* user views and spaces: CR3 was loaded since it was last right */
+    bool stale;        /* user views and spaces: CR3 was loaded since it was last right ... */
+    uint64_t flushes;  /* ... and this was mmu.flushes */
     bool bound;        /* cr3 below is meaningful */
     uint32_t cr3;      /* user views and spaces: whose address space */
     uint64_t used_at;  /* for choosing the least recently used one */
@@ -130,8 +138,8 @@ struct mmu {
     uint64_t *held[HOLDS];
     struct exec_note *exec; /* per RAM page */
     unsigned scan_for; /* DIRECT_SHOWS_* */
-    uint64_t *watched;   /* bit per RAM page: table_gen says when it was last written to.  NULL: the world can't tell */
-    uint32_t *table_gen, table_clock;
+    uint64_t *watched;   /* bit per RAM page: it is known when it is written to.  NULL: the world can't tell */
+    uint32_t *table_gen, table_clock; /* per RAM page: changes at the latest when a write is looked for; 0: was never watched */
     struct rmap *rmap;  /* per RAM page */
     unsigned nviews;
     struct view *view[VIEWS_MAX];
@@ -139,6 +147,7 @@ struct mmu {
     struct view *space; /* where views are spaces: that of the current CR3; else NULL */
     bool lazy_views;    /* mmu_user_view() is in use: user views are revalidated when chosen */
     uint64_t clock;     /* for used_at */
+    uint64_t flushes;   /* of global pages: how many have there been? */
     gla_t user_limit;   /* what mmu_user_limit() said last */
     bool user_limit_known;
     uint32_t leaves_made, leaves_free, leaves_max;
@@ -191,6 +200,24 @@ struct cursor {
     gpn_t gpn;            /* large only: of the slot's first page */
 };
 void cursor_load(struct vcpu *v, uint32_t slot, struct cursor *c);
+static inline uint32_t table_get32(const struct vm *vm, gpa_t gpa)
+{
+    return get32(phys_page(vm, gpa) + (gpa & PAGE_MASK));
+}
+static inline uint64_t table_get64(const struct vm *vm, gpa_t gpa)
+{
+    return get64(phys_page(vm, gpa) + (gpa & PAGE_MASK));
+}
+/* The directory entry for a slot under paging; 0 where there is no directory. */
+static inline uint64_t directory_entry(const struct vcpu *v, uint32_t slot)
+{
+    uint64_t pdpte;
+
+    if (!(v->cr4 & CR4_PAE))
+        return table_get32(v->vm, (v->cr3 & ~PAGE_MASK) + slot / 2 * 4);
+    pdpte = v->pdpte[slot / 512];
+    return pdpte & PTE_P ? table_get64(v->vm, (pdpte & PAE_ADDR) + slot % 512 * 8) : 0;
+}
 /* Where an entry for page i of the slot leads; means nothing if there is none. */
 static inline gpn_t cursor_gpn(const struct cursor *c, unsigned i)
 {
@@ -214,10 +241,31 @@ void traced_written(struct vm *vm, gpa_t gpa, uint32_t len);
 void large_split(struct vm *vm, struct view *view, gpn_t gpn);
 
 /* --- tables.c --- */
-/* Changes when a page of guest tables was written to; 0: not to be told.  Only where m->watched. */
-uint32_t table_generation(struct vm *vm, gpn_t gpn);
-/* The monitor has written to a watched page. */
+/* Only where m->watched.  What c was loaded from: for words that are about to be compared with it. */
+void tables_look(struct vm *vm, const struct cursor *c, struct table_seen *seen);
+/* Is this directory entry what was seen, and has nobody written to the table behind it since? */
+static inline bool tables_unchanged(const struct mmu *m, uint64_t pde, const struct table_seen *seen)
+{
+    if (pde != seen->pde || !(pde & PTE_P))
+        return false;
+    return !seen->gen ||
+           (seen->gen == m->table_gen[(gpn_t)(pde >> PAGE_SHIFT)] && !((*seen->alias[0] | *seen->alias[1]) & PTE_D));
+}
+/* Entries mean something else now: nothing that was seen is known any longer. */
+void tables_forget(struct mmu *m);
+/* Words from c have been added to a slot: what was seen holds for these too only if they come from the same table. */
+static inline void slot_seen_check(struct view *view, uint32_t s, const struct cursor *c)
+{
+    if (s != c->slot || view->slot[s].seen.pde != c->pde)
+        view->slot[s].seen.pde = 0;
+}
+/* A page has been written to by the monitor, or its aliases are no longer what they were. */
 void table_written(struct mmu *m, gpn_t gpn);
+static inline void table_maybe_written(struct mmu *m, gpn_t gpn)
+{
+    if (unlikely(gpn_watched(m, gpn)))
+        table_written(m, gpn);
+}
 
 /* --- exec.c --- */
 /* May the page, at gla, be executable in a user view (from now on)? */
@@ -269,13 +317,11 @@ void live_drop_slot(struct vm *vm, struct view *view, uint32_t slot);
 uint32_t live_revalidate(struct vcpu *v, struct view *view, uint32_t first, uint32_t end, bool globals_too,
                          uint32_t *kept);
 /* The same for all of a view, by what is known of the tables: words of slots whose tables have not changed since they were
- * compared last are not looked at. */
+ * compared last are not looked at. (Global words that share a slot with others are compared with them.) */
 uint32_t live_revalidate_slots(struct vcpu *v, struct view *view, bool globals_too, uint32_t *kept);
 static inline uint32_t live_revalidate_changed(struct vcpu *v, struct view *view, bool globals_too, uint32_t *kept)
 {
-    if (!(globals_too ? view->used_words : view->local_words))
-        return 0;
-    return live_revalidate_slots(v, view, globals_too, kept);
+    return (globals_too ? view->used_words : view->local_words) ? live_revalidate_slots(v, view, globals_too, kept) : 0;
 }
 /* The lowest page with a supervisor word, GLA_PAGES if none. */
 uint32_t live_lowest_sup(const struct view *view);
@@ -332,8 +378,9 @@ void views_init(struct vm *vm);
 bool view_current(const struct mmu *m, const struct view *view);
 /* Make a user view right for the current CR3. */
 void view_sync(struct vcpu *v, struct view *view);
-/* Where views are spaces: CR3 was loaded. The space of the new value becomes the current one; stale or not, as it was. */
-void space_switch(struct vcpu *v);
+/* Where views are spaces: CR3 was loaded. The space of the new value becomes the current one; has it missed flushes of
+ * global pages? */
+bool space_switch(struct vcpu *v);
 /* All spaces are empty: the current one is for the current CR3. */
 void space_reset(struct vm *vm);
 

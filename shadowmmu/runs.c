@@ -26,8 +26,12 @@ static uint32_t rmap_place(const struct view *view, uint32_t page)
     return page_gla(page) | (uint32_t)view->id << 4 | RMAP_USED;
 }
 
-static void rmap_add(struct rmap *r, uint32_t place)
+/* A watched page whose aliases change counts as written to. */
+static void rmap_add(struct mmu *m, gpn_t gpn, uint32_t place)
 {
+    struct rmap *r = &m->rmap[gpn];
+
+    table_maybe_written(m, gpn);
     if (!(r->at[0] & RMAP_USED))
         r->at[0] |= place;
     else if (!r->at[1])
@@ -36,8 +40,11 @@ static void rmap_add(struct rmap *r, uint32_t place)
         r->at[0] |= RMAP_MULTI;
 }
 
-static void rmap_del(struct rmap *r, uint32_t place)
+static void rmap_del(struct mmu *m, gpn_t gpn, uint32_t place)
 {
+    struct rmap *r = &m->rmap[gpn];
+
+    table_maybe_written(m, gpn);
     if ((r->at[0] & ~RMAP_MULTI) == place)
         r->at[0] &= RMAP_MULTI;
     else if (r->at[1] == place)
@@ -72,7 +79,7 @@ static void leaf_free(struct mmu *m, struct view *view, struct slot *slot)
     m->free = slot->leaf;
     m->leaves_free++;
     slot->leaf = NULL;
-    slot->pde = 0;
+    slot->seen.pde = 0;
     view->nleaves--;
 }
 
@@ -160,11 +167,9 @@ void live_set(struct vm *vm, struct view *view, uint32_t page, uint32_t word)
     if (old == word)
         return;
     if (word_noted(view, old))
-        rmap_del(&m->rmap[word_gpn(old)], rmap_place(view, page));
-    if ((old & WORD_W) && gpn_watched(m, word_gpn(old))) /* its D bit may be lost */
-        table_written(m, word_gpn(old));
+        rmap_del(m, word_gpn(old), rmap_place(view, page));
     if (word_noted(view, word))
-        rmap_add(&m->rmap[word_gpn(word)], rmap_place(view, page));
+        rmap_add(m, word_gpn(word), rmap_place(view, page));
     slot->leaf->word[i] = word;
     map_put(slot->leaf->live, i, word);
     before = slot->leaf->counts;
@@ -185,7 +190,7 @@ static void slot_clear(struct vm *vm, struct view *view, uint32_t s)
     if (slot->large) {
         sup_changed(vm->mmu, view, s * SLOT_PAGES);
         slot->large = 0;
-        slot->pde = 0;
+        slot->seen.pde = 0;
         slot_update_bits(view, s);
     }
     for (uint32_t i = 0; i < SLOT_PAGES && slot->leaf; i++)
@@ -431,64 +436,47 @@ uint32_t live_revalidate(struct vcpu *v, struct view *view, uint32_t first, uint
     return w.dropped;
 }
 
-/* Does a slot agree with the guest's tables because they are what they were when it last did? If not, it is about to
- * be compared, and *gen is what to remember it by. */
-static bool slot_unchanged(struct sweep *w, uint32_t s, uint32_t *gen)
+/* Compare all words of a slot with the guest's tables, and remember what these were. */
+static __attribute__((noinline)) uint32_t slot_revalidate(struct vcpu *v, struct view *view, uint32_t s, uint32_t *kept)
 {
-    const struct slot *slot = &w->view->slot[s];
+    struct slot *slot = &view->slot[s];
+    struct sweep w = {.vm = v->vm, .v = v, .view = view, .first = s * SLOT_PAGES, .end = (s + 1) * SLOT_PAGES,
+                      .globals_too = true, .cursor_valid = true};
+    struct table_seen seen;
 
-    *gen = 0;
-    cursor_load(w->v, s, &w->cursor);
-    w->cursor_valid = true;
-    if (!w->cursor.mapped)
-        return false;
-    if (!w->cursor.large)
-        *gen = table_generation(w->vm, w->cursor.table_gpn);
-    return slot->pde == w->cursor.pde && slot->gen == *gen && (*gen || w->cursor.large);
-}
-
-/* All words of a slot have been compared, those that are global too. */
-static void slot_agrees(struct sweep *w, uint32_t s, uint32_t gen)
-{
-    struct slot *slot = &w->view->slot[s];
-
-    if (!w->cursor.mapped || !(slot->leaf || slot->large) ||
-        (!w->globals_too && slot->leaf && slot->leaf->nlocal != slot->leaf->nlive))
-        return;
-    slot->pde = w->cursor.pde;
-    slot->gen = gen;
-}
-
-static void revalidate_slot(struct sweep *w, uint32_t s)
-{
-    uint32_t gen;
-
-    if (slot_unchanged(w, s, &gen))
-        return;
-    if (w->view->slot[s].large)
-        sweep_large(w, s, keep_matching);
-    else
-        sweep_leaf(w, s, keep_matching);
-    span_flush(w->vm, w->view, &w->span);
-    slot_agrees(w, s, gen);
+    cursor_load(v, s, &w.cursor);
+    tables_look(v->vm, &w.cursor, &seen);
+    if (slot->large)
+        sweep_large(&w, s, keep_matching);
+    else if (slot->leaf)
+        sweep_leaf(&w, s, keep_matching);
+    span_flush(w.vm, view, &w.span);
+    if (slot->leaf || slot->large)
+        slot->seen = seen;
+    if (kept)
+        *kept += w.kept;
+    return w.dropped;
 }
 
 uint32_t live_revalidate_slots(struct vcpu *v, struct view *view, bool globals_too, uint32_t *kept)
 {
-    struct sweep w = {.vm = v->vm, .v = v, .view = view, .select = globals_too ? view->used : view->local,
-                      .end = GLA_PAGES, .globals_too = globals_too};
+    const struct mmu *m = v->vm->mmu;
+    const uint64_t *select = globals_too ? view->used : view->local;
+    uint32_t dropped = 0;
 
-    if (!v->vm->mmu->watched)
+    if (!m->watched)
         return live_revalidate(v, view, 0, GLA_PAGES, globals_too, kept);
     for (uint32_t words = globals_too ? view->used_words : view->local_words; words; words &= words - 1) {
         uint32_t k = (uint32_t)__builtin_ctz(words);
 
-        for (uint64_t slots = w.select[k]; slots; slots &= slots - 1)
-            revalidate_slot(&w, k * 64 + (uint32_t)__builtin_ctzll(slots));
+        for (uint64_t slots = select[k]; slots; slots &= slots - 1) {
+            uint32_t s = k * 64 + (uint32_t)__builtin_ctzll(slots);
+
+            if (unlikely(!tables_unchanged(m, directory_entry(v, s), &view->slot[s].seen)))
+                dropped += slot_revalidate(v, view, s, kept);
+        }
     }
-    if (kept)
-        *kept += w.kept;
-    return w.dropped;
+    return dropped;
 }
 
 uint32_t live_lowest_sup(const struct view *view)

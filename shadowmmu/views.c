@@ -36,21 +36,23 @@ void view_sync(struct vcpu *v, struct view *view)
     view->stale = false;
 }
 
-/* The view of the current CR3, or else the one to give up for it. */
-static struct view *view_choose(struct vcpu *v)
+static struct view *view_find(const struct mmu *m, uint32_t cr3)
 {
-    struct mmu *m = v->vm->mmu;
-    struct view *best = NULL;
+    for (unsigned i = 1; i < m->nviews; i++)
+        if (m->view[i]->cr3 == cr3 && m->view[i]->bound)
+            return m->view[i];
+    return NULL;
+}
 
-    for (unsigned i = 1; i < m->nviews; i++) {
-        struct view *view = m->view[i];
+/* The view to give up for another CR3. */
+static struct view *view_oldest(const struct mmu *m)
+{
+    struct view *oldest = m->view[1];
 
-        if (view->bound && view->cr3 == v->cr3)
-            return view;
-        if (!best || (best->bound && (!view->bound || view->used_at < best->used_at)))
-            best = view;
-    }
-    return best;
+    for (unsigned i = 1; i < m->nviews && oldest->bound; i++)
+        if (!m->view[i]->bound || m->view[i]->used_at < oldest->used_at)
+            oldest = m->view[i];
+    return oldest;
 }
 
 static struct view *user_view_choose(struct vcpu *v)
@@ -61,9 +63,11 @@ static struct view *user_view_choose(struct vcpu *v)
     for (unsigned i = 1; i < m->nviews && !m->lazy_views; i++)
         m->view[i]->stale = true;
     m->lazy_views = true;
-    view = view_choose(v);
-    if (view->stale || !view->bound || view->cr3 != v->cr3)
+    view = view_find(m, v->cr3);
+    if (!view || view->stale) {
+        view = view ? view : view_oldest(m);
         view_sync(v, view);
+    }
     return view;
 }
 
@@ -85,25 +89,37 @@ unsigned mmu_user_view(struct vcpu *v)
     return view->id;
 }
 
-void space_switch(struct vcpu *v)
+/* Another space than the current one, empty if none is for this CR3. */
+static struct view *space_choose(struct vcpu *v)
 {
-    struct mmu *m = v->vm->mmu;
-    struct view *space;
+    struct view *space = view_find(v->vm->mmu, v->cr3);
 
-    if (!m->space)
-        return;
-    space = view_choose(v);
-    if (space->bound && space->cr3 != v->cr3)
-        live_drop_all(v->vm, space);
+    if (likely(space))
+        return space;
+    space = view_oldest(v->vm->mmu);
+    live_drop_all(v->vm, space);
     space->bound = true;
     space->cr3 = v->cr3;
+    return space;
+}
+
+bool space_switch(struct vcpu *v)
+{
+    struct mmu *m = v->vm->mmu;
+    struct view *space = m->space;
+
     space->used_at = ++m->clock;
-    if (space == m->space)
-        return;
-    m->space->stale = true;
+    if (space->cr3 == v->cr3 && space->bound)
+        return false;
+    space->stale = true;
+    space->flushes = m->flushes;
+    space = space_choose(v);
+    space->used_at = ++m->clock;
+    space->stale = false;
     m->space = space;
     m->user_limit_known = false;
     world_load_view(v->vm, space->id);
+    return space->flushes != m->flushes;
 }
 
 void space_reset(struct vm *vm)

@@ -19,7 +19,6 @@
  */
 #include "shadowmmu/mmu_priv.h"
 
-#define PAE_ADDR 0x0000000ffffff000ull
 #define PAE_RSVD 0x7ffffff000000000ull
 #define PAE_LARGE_RSVD 0x00000000001fe000ull
 #define PAE_PDPTE_RSVD 0xfffffff0000001e6ull
@@ -34,16 +33,6 @@ struct path {
 };
 
 enum path_end { PATH_OK, PATH_ABSENT, PATH_RSVD };
-
-static uint32_t table_get32(const struct vm *vm, gpa_t gpa)
-{
-    return get32(phys_page(vm, gpa) + (gpa & PAGE_MASK));
-}
-
-static uint64_t table_get64(const struct vm *vm, gpa_t gpa)
-{
-    return get64(phys_page(vm, gpa) + (gpa & PAGE_MASK));
-}
 
 static bool nxe_on(const struct vcpu *v)
 {
@@ -250,7 +239,7 @@ static void cursor_table(struct vcpu *v, struct cursor *c, gpa_t gpa, uint32_t o
 
 static void cursor_load32(struct vcpu *v, struct cursor *c)
 {
-    uint32_t pde = table_get32(v->vm, (v->cr3 & ~PAGE_MASK) + c->slot / 2 * 4);
+    uint32_t pde = (uint32_t)directory_entry(v, c->slot);
     bool large = (pde & PTE_PS) && (v->cr4 & CR4_PSE);
 
     if (!(pde & PTE_P) || (large && (pde & PSE_LARGE_RSVD)))
@@ -264,13 +253,9 @@ static void cursor_load32(struct vcpu *v, struct cursor *c)
 
 static void cursor_load_pae(struct vcpu *v, struct cursor *c)
 {
-    uint64_t pdpte = v->pdpte[c->slot / 512], pde;
-    bool large;
+    uint64_t pde = directory_entry(v, c->slot);
+    bool large = pde & PTE_PS;
 
-    if (!(pdpte & PTE_P))
-        return;
-    pde = table_get64(v->vm, (pdpte & PAE_ADDR) + c->slot % 512 * 8);
-    large = pde & PTE_PS;
     if (!(pde & PTE_P) || pae_reserved(pde, large, c->nxe))
         return;
     cursor_directory(c, pde);

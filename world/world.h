@@ -94,6 +94,8 @@ bool world_spaces(struct vm *vm);
 void world_load_view(struct vm *vm, unsigned view);
 /* Spaces: has the page been written to through this mapping since it was mapped, or since this was asked last? */
 bool world_take_dirty(struct vm *vm, unsigned view, gla_t gla);
+/* Spaces: a mapped page's entry; PTE_D says that world_take_dirty() would be true.  It stays in its place until the page is unmapped. */
+const uint64_t *world_entry(struct vm *vm, unsigned view, gla_t gla);
 #define MAP_R 0u
 #define MAP_W 1u
 #define MAP_X 2u

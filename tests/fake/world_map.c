@@ -100,7 +100,7 @@ bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npag
             return false;
         }
         page_put(view, (gla >> PAGE_SHIFT) + i,
-                 (struct fake_page){.gpn = gpa_to_gpn(gpa) + i, .mapped = 1, .dirty = 1,
+                 (struct fake_page){.entry = PTE_D, .gpn = gpa_to_gpn(gpa) + i, .mapped = 1,
                                     .prot = (uint8_t)(prot & ~MAP_SOON), .soon = (prot & MAP_SOON) != 0});
     }
     fake_world.maps++;
@@ -120,7 +120,7 @@ bool world_protect(struct vm *vm, unsigned view, gla_t gla, uint32_t npages, uns
 
         ASSERT(page->mapped);
         page->prot = (uint8_t)(prot & ~MAP_SOON);
-        page->dirty = 1;
+        page->entry |= PTE_D;
     }
     return true;
 }
@@ -159,12 +159,21 @@ void world_load_view(struct vm *vm, unsigned view)
 bool world_take_dirty(struct vm *vm, unsigned view, gla_t gla)
 {
     struct fake_page *page = &fake_world.page[view][gla >> PAGE_SHIFT];
-    bool dirty = page->mapped && page->dirty;
+    bool dirty = page->mapped && (page->entry & PTE_D);
 
     (void)vm;
     ASSERT(fake_world.spaces);
-    page->dirty = 0;
+    page->entry = 0;
     return dirty;
+}
+
+const uint64_t *world_entry(struct vm *vm, unsigned view, gla_t gla)
+{
+    const struct fake_page *page = fake_mapping(view, gla);
+
+    (void)vm;
+    ASSERT(fake_world.spaces && page->mapped);
+    return &page->entry;
 }
 
 gla_t world_min_gla(struct vm *vm)
@@ -182,21 +191,35 @@ void bt_code_written(struct vm *vm, gpa_t gpa, uint32_t len)
     mmu_untrace(vm, gpa_to_gpn(gpa));
 }
 
+/* Pages by which the guest can now write to a page; how many, at most max. */
+static unsigned aliases(gpn_t gpn, struct fake_page **at, unsigned max)
+{
+    unsigned n = 0;
+
+    for (uint32_t s = 0; s < FAKE_SLOTS; s++) {
+        unsigned view = fake_world.used[fake_world.loaded][s] ? fake_world.loaded : 0;
+
+        for (uint32_t i = 0; fake_world.used[view][s] && i < SLOT_PAGES && n < max; i++) {
+            struct fake_page *page = &fake_world.page[view][s * SLOT_PAGES + i];
+
+            if (page->mapped && page->gpn == gpn && (page->prot & MAP_W))
+                at[n++] = page;
+        }
+    }
+    return n;
+}
+
 void fake_guest_wrote(struct vm *vm, gpn_t gpn, unsigned which)
 {
     struct mmu *m = vm->mmu;
+    struct fake_page *at[8];
+    unsigned n;
 
     if (!m || !m->watched)
         return;
-    for (unsigned n = 0; n < 2; n++) {
-        uint32_t place = m->rmap[gpn].at[(which + n) % 2];
-        unsigned view = place >> 4 & 0xff;
-
-        if ((place & RMAP_USED) && (live_word(m->view[view], place >> PAGE_SHIFT) & WORD_W)) {
-            fake_world.page[view][place >> PAGE_SHIFT].dirty = 1;
-            return;
-        }
-    }
-    if (gpn_watched(m, gpn))
-        table_written(m, gpn);
+    n = aliases(gpn, at, 8);
+    if (n)
+        at[which % n]->entry |= PTE_D;
+    else
+        table_maybe_written(m, gpn);
 }

@@ -15,8 +15,9 @@
 #define FAKE_SLOTS 2048u /* of 2 MiB: what a table maps */
 
 struct fake_page {
+    uint64_t entry; /* PTE_D: it has been written to */
     gpn_t gpn;
-    uint8_t mapped, prot, dirty;
+    uint8_t mapped, prot;
     uint8_t soon; /* it was mapped with MAP_SOON, which is not in prot */
 };
 
@@ -46,10 +47,7 @@ const struct fake_page *fake_mapping(unsigned view, gla_t gla);
 /* Where views are spaces: what the loaded one shows. */
 const struct fake_page *fake_shown(gla_t gla);
 
-/*
- * The guest has written to a page: through a mapping that lets it, whose D bit gets set (the first or the second that the
- * reverse map tells, by `which`), or by way of the monitor.
- */
+/* The guest has written to a page: through one of the mappings that let it now, whose D bit gets set, or by way of the monitor. */
 void fake_guest_wrote(struct vm *vm, gpn_t gpn, unsigned which);
 
 #endif

@@ -612,6 +612,167 @@ Test(shadowmmu_fill, spaces_replace_what_they_share)
     check();
 }
 
+/* --- writes to tables that have been seen --- */
+
+#define USER 0x08000000u  /* its table is PT + 2 pages */
+#define ALIAS 0xd0020000u /* and this is where the guest has that */
+#define LARGE 0xc8200000u /* or this */
+
+/* A user page is there and its table has been seen; then the guest takes the page away, by one of the addresses that it has
+ * the table at, and loads CR3. */
+static void take_away(unsigned by)
+{
+    uint32_t none = 0;
+
+    put(pte_at(2, USER), 0x900000 | RWUAD);
+    cr_assert_eq(fill(USER, GMEM_USER), FILL_MAPPED);
+    load(0);
+    load(0);
+    cr_assert(shows(USER, 0x900000, MAP_W | MAP_U));
+    memcpy(vm->ram + pte_at(2, USER), &none, 4);
+    fake_guest_wrote(vm, gpa_to_gpn(pte_at(2, USER)), by);
+    load(0);
+    cr_assert(!fake_shown(USER)->mapped, "%u", by);
+    check();
+}
+
+static void setup_table(void)
+{
+    setup_spaces(3);
+    for (unsigned n = 0; n < DIRS; n++)
+        set_pde(dir(n), USER, (PT + 2 * PAGE_SIZE) | RWUAD);
+}
+
+Test(shadowmmu_fill, tables_are_written_through_any_alias)
+{
+    setup_table();
+    for (unsigned n = 0; n <= 3; n++) { /* more than the reverse map holds, at the end */
+        if (n) {
+            put(pte_at(1, ALIAS + n * 0x2000), (PT + 2 * PAGE_SIZE) | KERNEL);
+            cr_assert_eq(fill(ALIAS + n * 0x2000, GMEM_WRITE), FILL_MAPPED);
+        }
+        for (unsigned by = 0; by < (n ? n : 1); by++)
+            take_away(by);
+    }
+}
+
+/* The alias lies in a large page that is one word, until the table is seen. */
+Test(shadowmmu_fill, tables_are_written_through_large_pages)
+{
+    setup_table();
+    set_pde(dir(0), LARGE, KERNEL | PTE_PS);
+    cr_assert_eq(fill(LARGE, GMEM_WRITE), FILL_MAPPED);
+    cr_assert(vm->mmu->view[VIEW_KERNEL]->slot[LARGE >> 21].large);
+    take_away(0);
+    take_away(0);
+}
+
+/* An alias comes, and another one goes, between a look at the table and the next. */
+Test(shadowmmu_fill, tables_get_and_lose_aliases)
+{
+    setup_table();
+    put(pte_at(2, USER), 0x900000 | RWUAD);
+    cr_assert_eq(fill(USER, GMEM_USER), FILL_MAPPED);
+    load(0);
+    put(pte_at(1, ALIAS), (PT + 2 * PAGE_SIZE) | KERNEL);
+    cr_assert_eq(fill(ALIAS, GMEM_WRITE), FILL_MAPPED);
+    put(pte_at(2, USER), 0);
+    load(0);
+    cr_assert(!fake_shown(USER)->mapped);
+    put(pte_at(2, USER), 0x900000 | RWUAD);
+    cr_assert_eq(fill(USER, GMEM_USER), FILL_MAPPED);
+    load(0);
+    put(pte_at(2, USER), 0);
+    put(pte_at(1, ALIAS), 0);
+    gmem_invlpg(v, ALIAS);
+    load(0);
+    cr_assert(!fake_shown(USER)->mapped);
+    check();
+}
+
+/* The clock that tells writes from each other has gone round to where it was when a table was seen. */
+Test(shadowmmu_fill, tables_outlive_the_clock)
+{
+    setup_table();
+    take_away(0);
+    put(pte_at(2, USER), 0x900000 | RWUAD);
+    cr_assert_eq(fill(USER, GMEM_USER), FILL_MAPPED);
+    load(0);
+    vm->mmu->table_gen[gpa_to_gpn(pte_at(2, USER))] = vm->mmu->space->slot[USER >> 21].seen.gen = 1;
+    vm->mmu->table_clock = UINT32_MAX;
+    put(pte_at(2, USER), 0);
+    load(0);
+    cr_assert(!fake_shown(USER)->mapped);
+    take_away(0);
+}
+
+/* A global page of an address space that is away. */
+Test(shadowmmu_fill, spaces_miss_no_invlpg)
+{
+    setup_table();
+    put(pte_at(2, USER), 0x900000 | RWUAD | PTE_G);
+    cr_assert_eq(fill(USER, GMEM_USER), FILL_MAPPED);
+    load(1);
+    put(pte_at(2, USER), 0);
+    load(0);
+    cr_assert(fake_shown(USER)->mapped); /* it may stay */
+    load(1);
+    gmem_invlpg(v, USER);
+    load(0);
+    cr_assert(!fake_shown(USER)->mapped);
+    check();
+}
+
+/* Another address space toggles what flushes global pages, or what the same entries mean. */
+Test(shadowmmu_fill, spaces_miss_no_mode)
+{
+    static const uint32_t bits[] = {CR4_PGE, CR4_PSE};
+
+    for (unsigned i = 0; i < 2; i++) {
+        setup_table();
+        set_pde(dir(0), USER, 0x800000 | RWUAD | PTE_PS); /* as a table, it leads nowhere */
+        if (bits[i] == CR4_PGE)
+            set_pde(dir(0), USER, 0x800000 | RWUAD | PTE_PS | PTE_G);
+        cr_assert_eq(fill(USER, GMEM_USER), FILL_MAPPED);
+        load(0);
+        load(1);
+        if (bits[i] == CR4_PGE)
+            set_pde(dir(0), USER, 0);
+        for (unsigned on = 0; on <= (bits[i] == CR4_PGE); on++) { /* PGE goes and comes back, PSE goes */
+            v->cr4 ^= bits[i];
+            gmem_mode_changed(v, v->cr0, v->cr4 ^ bits[i], v->efer);
+        }
+        load(0);
+        cr_assert(!fake_shown(USER)->mapped, "%u", i);
+        check();
+    }
+}
+
+/* Kernel code that one space has and another has elsewhere: what was seen of its slot in the one says nothing of words
+ * that were noted in the other. */
+Test(shadowmmu_fill, spaces_tell_moved_kernel_code)
+{
+    const gla_t mine = SHARED + 0x20000;
+    uint32_t global, word;
+
+    setup_spaces(3);
+    set_pde(dir(1), SHARED, (PT + 2 * PAGE_SIZE) | RWUAD);
+    put(pte_at(2, SHARED), 0x800000 | KERNEL);
+    put(pte_at(1, mine), 0x880000 | PRIVATE);
+    put(pte_at(2, mine), 0x890000 | PRIVATE);
+    cr_assert(gmem_read(v, SHARED, &word, 4, GMEM_FETCH, &f) && gmem_read(v, mine, &word, 4, GMEM_FETCH, &f));
+    load(0); /* seen with both words; the next INVLPG leaves one, which is global */
+    set_pde(dir(0), SHARED, (PT + 2 * PAGE_SIZE) | RWUAD);
+    gmem_invlpg(v, mine);
+    set_pde(dir(0), SHARED, (PT + PAGE_SIZE) | RWUAD);
+    load(1);
+    cr_assert(gmem_read(v, mine, &word, 4, GMEM_FETCH, &f));
+    global = mmu_gens(vm)->global;
+    load(0);
+    cr_assert_neq(mmu_gens(vm)->global, global);
+    check();
+}
+
 /* The world's page tables are one pool: a space that needs some gets them from those that are away. */
 Test(shadowmmu_fill, spaces_compete_for_tables)
 {

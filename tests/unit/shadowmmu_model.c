@@ -21,7 +21,7 @@
 #include "tests/fake/world_map.h"
 
 #define RAM (32u << 20)
-#define TABLES 0x200000u /* guest physical: the tables lie here, TABLE_PAGES pages */
+#define TABLES 0x800000u /* guest physical: the tables lie here, TABLE_PAGES pages; a large page may, too */
 #define TABLE_PAGES 40u
 #define ROOTS_MAX 5u
 #define NPAGES 40u
@@ -47,6 +47,7 @@ static struct vcpu *v;
 static uint8_t *ram;
 static uint64_t seed;
 static unsigned roots; /* of the guest's page tables */
+static bool cr4_wavers; /* CR4.PSE and PGE are toggled often, and many directory entries mean something with PSE and without */
 static struct {
     unsigned shared_hits, hidden, private_globals, fills;
 } seen; /* what has happened */
@@ -324,6 +325,12 @@ static void check_record(void)
 
 /* --- the random guest --- */
 
+/* Tables: first the shared ones, then directories (PAE: four per root), then PDPTEs. */
+#define NTABLES 10u
+static uint64_t table(unsigned n) { return TABLES + n * PAGE_SIZE; }
+static uint64_t directory(unsigned root, unsigned pdpt) { return TABLES + (NTABLES + root * 4 + pdpt) * PAGE_SIZE; }
+_Static_assert(ROOTS_MAX * 4 + NTABLES + ROOTS_MAX <= TABLE_PAGES, "room for all tables");
+
 static uint64_t random_frame(bool large)
 {
     static const gpn_t odd[] = {0x50, 0xa5, 0xc8, 0xff, 0x100, 0x9f, 0x1fff, 0x2000, 0x90000, 0xfffff};
@@ -332,6 +339,8 @@ static uint64_t random_frame(bool large)
         return (uint64_t)rnd(10) << 21;
     if (rnd(8) == 0)
         return (uint64_t)odd[rnd(10)] << 12;
+    if (rnd(5) == 0)
+        return table(rnd(2)); /* so that the guest can write to it by several addresses */
     return (uint64_t)(0x400 + rnd(12)) << 12;
 }
 
@@ -356,14 +365,8 @@ static uint64_t random_flags(gla_t gla, bool pae)
 static void put_entry(uint64_t at, uint64_t e, unsigned size)
 {
     memcpy(ram + at, &e, size);
-    fake_guest_wrote(vm, (gpn_t)(at >> PAGE_SHIFT), rnd(2));
+    fake_guest_wrote(vm, (gpn_t)(at >> PAGE_SHIFT), rnd(8));
 }
-
-/* Tables: page 0.. directories (PAE: four per root), then shared tables. */
-static uint64_t directory(unsigned root, unsigned pdpt) { return TABLES + (root * 4 + pdpt) * PAGE_SIZE; }
-static uint64_t table(unsigned n) { return TABLES + (roots * 4 + n) * PAGE_SIZE; }
-#define NTABLES 10u
-_Static_assert(ROOTS_MAX * 4 + NTABLES + ROOTS_MAX <= TABLE_PAGES, "room for all tables");
 
 static uint64_t random_table(void)
 {
@@ -382,6 +385,8 @@ static void edit_pde(unsigned i, unsigned root)
     if (rnd(10) == 0)
         e = 0;
     e |= large ? PTE_PS | (pae ? random_frame(true) : random_frame(true) & ~0x3fffffull) : random_table();
+    if (cr4_wavers && rnd(3) == 0)
+        e = (e & PAGE_MASK) | PTE_PS | table(rnd(3)); /* the first two can be a large page's entry */
     if (rnd(25) == 0)
         e |= 0x4000;
     for (unsigned r = 0; r < roots; r++) {
@@ -467,6 +472,15 @@ static void toggle_mode(void)
         history_flush_all(true);
     }
     bound_tables();
+}
+
+static void toggle_cr4(void)
+{
+    uint32_t cr4 = v->cr4;
+
+    v->cr4 ^= rnd(3) ? CR4_PSE : CR4_PGE;
+    gmem_mode_changed(v, v->cr0, cr4, v->efer);
+    history_flush_all(true);
 }
 
 static uint8_t *tables_after(gla_t gla, unsigned access, bool *ok, uint32_t *err, struct model *w)
@@ -625,7 +639,7 @@ static void monitor_access(unsigned i, unsigned access)
         code[i].gen = mmu_gens(vm)->global;
         code[i].known = false;
         for (unsigned k = 0; k < history[i].n; k++)
-            code[i].known |= history[i].item[k].gpn == word && (word < TABLES >> 12 || word >= 0x400);
+            code[i].known |= history[i].item[k].gpn == word && word - (TABLES >> 12) >= TABLE_PAGES;
         for (unsigned k = 0; k < history[i].n; k++)
             if (history[i].item[k].gpn - (TABLES >> 12) < TABLE_PAGES)
                 code[i].known = false;
@@ -664,7 +678,9 @@ static void one_step(unsigned step)
         load_cr3(rnd(roots));
         break;
     case 12:
-        if (rnd(4) == 0)
+        if (cr4_wavers)
+            toggle_cr4();
+        else if (rnd(4) == 0)
             toggle_mode();
         break;
     case 13:
@@ -712,14 +728,15 @@ static void choose_pages(void)
         page_of[i] = gla_to_page(region[i % REGIONS]) + (i < 2 * REGIONS ? i / REGIONS + 3 : rnd(512));
 }
 
-enum config { EAGER_VIEWS, LAZY_VIEWS, SPACES };
+enum config { EAGER_VIEWS, LAZY_VIEWS, SPACES, SPACES_KEPT };
 
 static void configure(enum config config)
 {
-    fake_world.direct_views = 2;
-    fake_world.min_gla = config == SPACES ? 0 : 0x10000;
-    fake_world.spaces = config == SPACES;
-    roots = config == SPACES ? ROOTS_MAX : 2;
+    fake_world.spaces = config == SPACES || config == SPACES_KEPT;
+    fake_world.direct_views = config == SPACES_KEPT ? 3 : 2;
+    fake_world.min_gla = fake_world.spaces ? 0 : 0x10000;
+    roots = config == SPACES ? ROOTS_MAX : fake_world.direct_views;
+    cr4_wavers = config == SPACES_KEPT;
 }
 
 static void run_model(uint64_t with_seed, bool pae, enum config config, unsigned steps)
@@ -803,4 +820,10 @@ Test(shadowmmu_model, two_level_spaces)
 Test(shadowmmu_model, pae_spaces)
 {
     run_spaces(500, true);
+}
+
+/* No space is ever given up for another CR3, so that the guest comes back to all of them after its entries have changed their meaning. */
+Test(shadowmmu_model, two_level_spaces_kept)
+{
+    run_seeds(600, false, SPACES_KEPT);
 }

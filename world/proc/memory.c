@@ -81,4 +81,10 @@ bool world_take_dirty(struct vm *vm, unsigned view, gla_t gla)
     NOT_REACHED();
 }
 
+const uint64_t *world_entry(struct vm *vm, unsigned view, gla_t gla)
+{
+    (void)vm, (void)view, (void)gla;
+    NOT_REACHED();
+}
+
 gla_t world_min_gla(struct vm *vm) { return vm->world->min_gla; }

@@ -151,6 +151,14 @@ static struct space *space_get(struct world *w, unsigned view)
     return w->space[view];
 }
 
+/* The entry of a page; NULL if there is no table for it. */
+static uint64_t *pte_get(struct world *w, unsigned view, uint32_t page)
+{
+    uint32_t n = space_get(w, view)->pt[page / PT_ENTRIES];
+
+    return n ? &pt_hva(w, n)[page % PT_ENTRIES] : NULL;
+}
+
 /* Change an entry. */
 static inline void pte_put(struct world *w, unsigned view, uint32_t page, uint64_t *pte, uint64_t to)
 {
@@ -197,13 +205,11 @@ bool world_map(struct vm *vm, unsigned view, gla_t gla, gpa_t gpa, uint32_t npag
 bool world_protect(struct vm *vm, unsigned view, gla_t gla, uint32_t npages, unsigned prot)
 {
     struct world *w = vm->world;
-    struct space *s = space_get(w, view);
     const uint64_t keep = ~(PTE_NX | PAGE_MASK);
 
     range_check(gla, npages);
     for (uint32_t page = gla >> PAGE_SHIFT, end = page + npages; page < end; page++) {
-        uint32_t n = s->pt[page / PT_ENTRIES];
-        uint64_t *pte = n ? &pt_hva(w, n)[page % PT_ENTRIES] : NULL;
+        uint64_t *pte = pte_get(w, view, page);
 
         if (pte && *pte)
             pte_put(w, view, page, pte, (*pte & keep) | rights(prot));
@@ -214,14 +220,22 @@ bool world_protect(struct vm *vm, unsigned view, gla_t gla, uint32_t npages, uns
 /* Mapped again, or with other rights, an entry counts as written through. */
 bool world_take_dirty(struct vm *vm, unsigned view, gla_t gla)
 {
-    struct world *w = vm->world;
-    uint32_t page = gla >> PAGE_SHIFT, n = space_get(w, view)->pt[page / PT_ENTRIES];
-    uint64_t *pte = n ? &pt_hva(w, n)[page % PT_ENTRIES] : NULL;
+    uint64_t *pte = pte_get(vm->world, view, gla >> PAGE_SHIFT);
 
     if (!pte || !(*pte & PTE_D))
         return false;
-    pte_put(w, view, page, pte, *pte & ~(uint64_t)PTE_D); /* what the TLB knows would not set it again */
+    /* What the TLB knows would not set it again. */
+    pte_put(vm->world, view, gla >> PAGE_SHIFT, pte, *pte & ~(uint64_t)PTE_D);
     return true;
+}
+
+/* Tables go when they are empty. */
+const uint64_t *world_entry(struct vm *vm, unsigned view, gla_t gla)
+{
+    const uint64_t *pte = pte_get(vm->world, view, gla >> PAGE_SHIFT);
+
+    ASSERT(pte && *pte);
+    return pte;
 }
 
 /* Entries of one table; it goes when it is empty. */
@@ -281,7 +295,7 @@ void world_load_view(struct vm *vm, unsigned view)
     struct space *s = space_get(w, view);
 
     for (unsigned i = 0; i < 4; i++)
-        w->pages.low_pdpt[i] = private_pa(w, s->pd[i]) | TABLE;
+        w->pages.low_pdpt[i] = s->pdpte[i];
     w->space_loaded = view;
     forget_all(w);
 }
@@ -308,8 +322,10 @@ static struct space *space_new(struct world *w)
 {
     struct space *s = arena_alloc(&w->vm->arena, sizeof *s, 64);
 
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 4; i++) {
         s->pd[i] = arena_alloc(&w->vm->arena, PAGE_SIZE, PAGE_SIZE);
+        s->pdpte[i] = private_pa(w, s->pd[i]) | TABLE;
+    }
     return s;
 }
 

@@ -75,9 +75,9 @@ struct trap_frame {
 #define SPACE_SLOTS 2048u /* of 2 MiB, 512 entries each */
 #define PT_NONE 0u        /* pool pages are numbered from 1 */
 
-/* The tables of one view: four page directories, which pool page each slot's table is, and how many entries it has. */
+/* The tables of one view: four page directories, and what leads to them; which pool page each slot's table is, and how many entries it has. */
 struct space {
-    uint64_t *pd[4];
+    uint64_t *pd[4], pdpte[4];
     uint16_t pt[SPACE_SLOTS], used[SPACE_SLOTS];
 };
 
