@@ -82,10 +82,15 @@ static void reraise(struct vm *vm)
 	abi->held = 0;
 	if (abi->op != BTMON_OP_INTR)
 		return;
-	if (host_vector(abi->arg))
-		btmon_raise(abi->arg);
-	else
+	if (!host_vector(abi->arg)) {
 		vm->dead = true;
+		return;
+	}
+	if (abi->trace)
+		abi->tsc_raised = rdtsc();
+	btmon_raise(abi->arg);
+	if (abi->trace)
+		abi->tsc_handled = rdtsc();
 }
 
 /* Interrupts are off. */
@@ -105,11 +110,7 @@ static void switch_and_reraise(struct vm *vm)
 	world_switch(x);
 	if (x->abi.trace)
 		x->abi.tsc_left = rdtsc();
-	if (x->abi.trace)
-		x->abi.tsc_raised = rdtsc();
 	reraise(vm);
-	if (x->abi.trace)
-		x->abi.tsc_handled = rdtsc();
 }
 
 static void enter_once(struct vm *vm)
