@@ -86,6 +86,7 @@ struct tu {
     uint8_t ninsns, nmap, nexits;
     bool live, nochain; /* nochain: reached by lookup only (page-crossing user code) */
     uint8_t insn_off[TU_MAX_INSNS + 1]; /* guest offset of each instruction, then the length */
+    uint8_t insn_map[TU_MAX_INSNS + 1]; /* map record of the boundary before each, and of that at the end; 0, but for the first: there is none */
     uint32_t in;        /* exits chained to here */
     tca_t pad;          /* return landing pad within, 0 none */
     uint32_t pad_eip;

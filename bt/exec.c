@@ -336,14 +336,26 @@ static enum next next_tu(struct vcpu *v, tca_t *tca)
 
 /* --------------------------------------------------------- exits */
 
-/* The boundary behind instruction n of t, if the guest really goes there. */
-static bool resume_behind(struct vcpu *v, struct tu *t, unsigned n, tca_t *tca)
+/* The boundary behind instruction n of t, if the guest goes there. */
+static inline bool resume_behind(const struct vcpu *v, const struct tu *t, unsigned n, tca_t *tca)
 {
+    unsigned i = t->insn_map[n + 1];
+
+    if (!i || t->eip + t->insn_off[n + 1] != v->eip)
+        return false;
+    *tca = t->tca + t->map[i].off;
+    return true;
+}
+
+/* The same, or else the exit of t by which it has jumped there. */
+static bool resume_anywhere(const struct vcpu *v, const struct tu *t, unsigned n, tca_t *tca)
+{
+    if (resume_behind(v, t, n, tca))
+        return true;
     for (unsigned i = 0; i < t->nmap; i++) {
         const struct map_rec *r = &t->map[i];
 
-        if ((r->kind == MAP_INSN && r->insn == n + 1u && t->eip + t->insn_off[n + 1] == v->eip) ||
-            (r->kind == MAP_EXIT_DIRECT && r->insn > n && t->exit[r->arg].target == v->eip)) {
+        if (r->kind == MAP_EXIT_DIRECT && r->insn > n && t->exit[r->arg].target == v->eip) {
             *tca = t->tca + r->off;
             return true;
         }
@@ -351,28 +363,36 @@ static bool resume_behind(struct vcpu *v, struct tu *t, unsigned n, tca_t *tca)
     return false;
 }
 
-/* Instruction n of t has been done by the monitor, flushes and v->eip say what it changed: go on behind it if nothing stands against it. */
-static enum next go_on(struct vcpu *v, struct tu *t, unsigned n, uint32_t flushes, tca_t *tca)
+/* go_on() where something may have changed. */
+static __attribute__((noinline)) enum next go_on_checked(struct vcpu *v, struct tu *t, unsigned n, uint32_t flushes,
+                                                         tca_t *tca)
 {
     struct bt *bt = v->vm->bt;
     const struct mmu_gens *g = bt->gens;
 
-    if (v->attention || vcpu_interrupted(v))
-        return NEXT_RETURN;
-    if (is_settled(v, bt) && bt->settled_mode == t->mode && flushes == bt->flush_count && t->live &&
-        resume_behind(v, t, n, tca)) {
-        bt_flags_out(v, bt);
-        return NEXT_ENTER;
-    }
     if (!bt_can_run(v))
         return NEXT_RETURN;
     if (flushes != bt->flush_count || !t->live || (v->cpl == 3 && g->user != bt->seen_user_gen) ||
         g->global != bt->seen_global_gen || bt_mode(v) != t->mode || v->seg[SEG_CS].base != t->cs_base ||
-        v->seg[SEG_CS].limit != t->cs_limit || !resume_behind(v, t, n, tca))
+        v->seg[SEG_CS].limit != t->cs_limit || !resume_anywhere(v, t, n, tca))
         return NEXT_LOOKUP;
     if (!take_segments(v, t->mode))
         return NEXT_LOOKUP;
     settle(v, t->mode);
+    bt_flags_out(v, bt);
+    return NEXT_ENTER;
+}
+
+/* Instruction n of t has been done by the monitor, flushes and v->eip say what it changed: go on behind it if nothing stands against it. */
+static enum next go_on(struct vcpu *v, struct tu *t, unsigned n, uint32_t flushes, tca_t *tca)
+{
+    struct bt *bt = v->vm->bt;
+
+    if (v->attention || vcpu_interrupted(v))
+        return NEXT_RETURN;
+    if (!is_settled(v, bt) || bt->settled_mode != t->mode || flushes != bt->flush_count || !t->live ||
+        !resume_behind(v, t, n, tca))
+        return go_on_checked(v, t, n, flushes, tca);
     bt_flags_out(v, bt);
     return NEXT_ENTER;
 }

@@ -699,6 +699,7 @@ static bool may_leave_segment(const struct tr *r, const struct bt_insn *in)
 
 static void emit_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b, bool after_sti)
 {
+    r->t->insn_map[r->n] = r->t->nmap;
     rec(r, MAP_INSN, 0, after_sti ? MAP_SHADOW : 0);
     if (!needs_met(r, in) || may_leave_segment(r, in)) {
         emit_interp(r, true);
@@ -849,8 +850,10 @@ struct tu *bt_translate(struct vcpu *v, uint32_t mode, struct fault *f)
     r.e = (struct emit){ tc_hva(bt, r.t->tca), r.t->tca };
     for (r.n = 0; r.n < r.t->ninsns && !r.ended; r.n++)
         emit_insn(&r, &r.insn[r.n], r.bytes + r.t->insn_off[r.n], r.n && r.insn[r.n - 1].cls == CL_STI);
-    if (!r.ended)
+    if (!r.ended) {
+        r.t->insn_map[r.n] = r.t->nmap;
         emit_end(&r, insn_eip(&r, r.n));
+    }
     r.t->tc_len = (uint16_t)(r.e.tca - r.t->tca);
     ASSERT(r.t->tc_len <= 2048 - 16);
     tu_publish(v->vm, r.t);

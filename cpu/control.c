@@ -26,6 +26,7 @@
 #define DR6_WRITABLE 0x0000e00fu
 #define DR7_FIXED 0x00000400u
 #define DR7_WRITABLE 0xffff23ffu
+#define NOINLINE __attribute__((noinline)) /* what a write of CR3 does without */
 #define XCR0_X87 BIT(0)
 #define XCR0_SSE BIT(1)
 #define XCR0_AVX BIT(2)
@@ -52,7 +53,7 @@ static void cr_paging_changed(struct vcpu *v, uint32_t old_cr0, uint32_t old_cr4
     }
 }
 
-static bool cr0_write(struct vcpu *v, uint32_t value, struct fault *f)
+static NOINLINE bool cr0_write(struct vcpu *v, uint32_t value, struct fault *f)
 {
     uint32_t old = v->cr0, changed;
 
@@ -92,7 +93,7 @@ static uint32_t cr4_allowed(struct vcpu *v, uint32_t value)
     return mask;
 }
 
-static bool cr4_write(struct vcpu *v, uint32_t value, struct fault *f)
+static NOINLINE bool cr4_write(struct vcpu *v, uint32_t value, struct fault *f)
 {
     uint32_t old = v->cr4;
 
