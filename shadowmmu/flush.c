@@ -48,18 +48,19 @@ static void code_revalidate(struct vcpu *v, uint32_t first, uint32_t end, bool g
         m->gens.global++;
 }
 
-static uint32_t spaces_loaded(struct vcpu *v, bool globals_too, uint32_t *kept)
+static uint32_t spaces_loaded(struct vcpu *v, struct mmu *m, bool globals_too, uint32_t *kept)
 {
-    struct mmu *m = v->vm->mmu;
     bool missed = space_switch(v);
+    uint32_t dropped = live_revalidate_changed(v, m->view[VIEW_KERNEL], globals_too, kept) +
+                       live_revalidate_changed(v, m->space, globals_too || missed, kept);
 
-    return live_revalidate_changed(v, m->view[VIEW_KERNEL], globals_too, kept) +
-           live_revalidate_changed(v, m->space, globals_too || missed, kept);
+    if (live_revalidate_changed(v, m->code, globals_too, NULL))
+        m->gens.global++;
+    return dropped;
 }
 
-static uint32_t views_loaded(struct vcpu *v, bool globals_too, uint32_t *kept)
+static __attribute__((noinline)) uint32_t views_loaded(struct vcpu *v, struct mmu *m, bool globals_too, uint32_t *kept)
 {
-    struct mmu *m = v->vm->mmu;
     uint32_t dropped = 0;
 
     for (unsigned i = 0; i < m->nviews; i++) {
@@ -69,6 +70,8 @@ static uint32_t views_loaded(struct vcpu *v, bool globals_too, uint32_t *kept)
             dropped += live_revalidate(v, view, 0, GLA_PAGES, globals_too || view->stale, kept);
         view->stale = !view_current(m, view);
     }
+    if (globals_too || m->code->local_words)
+        code_revalidate(v, 0, GLA_PAGES, globals_too);
     return dropped;
 }
 
@@ -77,7 +80,7 @@ void gmem_cr3_loaded(struct vcpu *v)
     struct vm *vm = v->vm;
     struct mmu *m = vm->mmu;
     bool globals_too = !(v->cr4 & CR4_PGE);
-    uint32_t kept = 0, dropped = 0;
+    uint32_t kept = 0, dropped;
 
     vm->stats->cr3_loads++;
     if (!(v->cr0 & CR0_PG))
@@ -87,12 +90,7 @@ void gmem_cr3_loaded(struct vcpu *v)
     else
         tlb_flush_local(m);
     m->gens.user++;
-    if (m->space)
-        dropped = spaces_loaded(v, globals_too, &kept);
-    else
-        dropped = views_loaded(v, globals_too, &kept);
-    if (live_revalidate_changed(v, m->code, globals_too, NULL))
-        m->gens.global++;
+    dropped = m->space ? spaces_loaded(v, m, globals_too, &kept) : views_loaded(v, m, globals_too, &kept);
     TRACE_EV(vm->trace, cr3, v->cr3, kept, dropped);
 }
 

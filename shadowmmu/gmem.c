@@ -55,15 +55,13 @@ void tlb_flush(struct mmu *m)
 
 void tlb_flush_local(struct mmu *m)
 {
-    uint32_t before = m->tlb_last;
-
+    if (unlikely(m->tlb_last == UINT32_MAX)) { /* the numbers go round */
+        tlb_flush(m);
+        return;
+    }
+    m->tlb_gen = ++m->tlb_last;
     if (m->kept_local)
         kept_forget(m);
-    m->tlb_gen = tlb_number(m);
-    if (unlikely(m->tlb_gen < before)) {
-        m->tlb_global_gen = tlb_number(m);
-        kept_forget(m);
-    }
 }
 
 /* User and supervisor entries of a page lie apart, so that copies between them don't thrash. */

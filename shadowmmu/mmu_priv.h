@@ -159,9 +159,11 @@ struct mmu {
 extern const uint8_t phys_ones[PAGE_SIZE];
 /* To read a page of guest physical memory; where nothing is, all ones. */
 const uint8_t *phys_page_any(const struct vm *vm, gpa_t gpa);
+/* RAM where no hole can be. */
+static inline bool phys_plain(const struct vm *vm, gpa_t gpa) { return gpa >= 0x100000 && gpa < vm->ram_size; }
 static inline const uint8_t *phys_page(const struct vm *vm, gpa_t gpa)
 {
-    if (likely(gpa >= 0x100000 && gpa < vm->ram_size))
+    if (likely(phys_plain(vm, gpa)))
         return vm->ram + (gpa & ~(gpa_t)PAGE_MASK);
     return phys_page_any(vm, gpa);
 }
@@ -202,11 +204,11 @@ struct cursor {
 void cursor_load(struct vcpu *v, uint32_t slot, struct cursor *c);
 static inline uint32_t table_get32(const struct vm *vm, gpa_t gpa)
 {
-    return get32(phys_page(vm, gpa) + (gpa & PAGE_MASK));
+    return likely(phys_plain(vm, gpa)) ? get32(vm->ram + gpa) : get32(phys_page_any(vm, gpa) + (gpa & PAGE_MASK));
 }
 static inline uint64_t table_get64(const struct vm *vm, gpa_t gpa)
 {
-    return get64(phys_page(vm, gpa) + (gpa & PAGE_MASK));
+    return likely(phys_plain(vm, gpa)) ? get64(vm->ram + gpa) : get64(phys_page_any(vm, gpa) + (gpa & PAGE_MASK));
 }
 /* The directory entry for a slot under paging; 0 where there is no directory. */
 static inline uint64_t directory_entry(const struct vcpu *v, uint32_t slot)
@@ -316,12 +318,15 @@ void live_drop_slot(struct vm *vm, struct view *view, uint32_t slot);
 /* Compare words of pages first..end-1 with the guest's tables, drop what disagrees; how many were dropped. */
 uint32_t live_revalidate(struct vcpu *v, struct view *view, uint32_t first, uint32_t end, bool globals_too,
                          uint32_t *kept);
-/* The same for all of a view, by what is known of the tables: words of slots whose tables have not changed since they were
- * compared last are not looked at. (Global words that share a slot with others are compared with them.) */
-uint32_t live_revalidate_slots(struct vcpu *v, struct view *view, bool globals_too, uint32_t *kept);
+/* The same for all of a view where m->watched, by what is known of the tables: words of slots whose tables have not changed
+ * since they were compared last are not looked at. (Global words that share a slot with others are compared with them.) */
+uint32_t live_revalidate_slots(struct vcpu *v, struct view *view, const uint64_t *slots, uint32_t words, uint32_t *kept);
 static inline uint32_t live_revalidate_changed(struct vcpu *v, struct view *view, bool globals_too, uint32_t *kept)
 {
-    return (globals_too ? view->used_words : view->local_words) ? live_revalidate_slots(v, view, globals_too, kept) : 0;
+    const uint64_t *slots = globals_too ? view->used : view->local;
+    uint32_t words = globals_too ? view->used_words : view->local_words;
+
+    return words ? live_revalidate_slots(v, view, slots, words, kept) : 0;
 }
 /* The lowest page with a supervisor word, GLA_PAGES if none. */
 uint32_t live_lowest_sup(const struct view *view);

@@ -458,19 +458,16 @@ static __attribute__((noinline)) uint32_t slot_revalidate(struct vcpu *v, struct
     return w.dropped;
 }
 
-uint32_t live_revalidate_slots(struct vcpu *v, struct view *view, bool globals_too, uint32_t *kept)
+uint32_t live_revalidate_slots(struct vcpu *v, struct view *view, const uint64_t *slots, uint32_t words, uint32_t *kept)
 {
     const struct mmu *m = v->vm->mmu;
-    const uint64_t *select = globals_too ? view->used : view->local;
     uint32_t dropped = 0;
 
-    if (!m->watched)
-        return live_revalidate(v, view, 0, GLA_PAGES, globals_too, kept);
-    for (uint32_t words = globals_too ? view->used_words : view->local_words; words; words &= words - 1) {
+    for (; words; words &= words - 1) {
         uint32_t k = (uint32_t)__builtin_ctz(words);
 
-        for (uint64_t slots = select[k]; slots; slots &= slots - 1) {
-            uint32_t s = k * 64 + (uint32_t)__builtin_ctzll(slots);
+        for (uint64_t left = slots[k]; left; left &= left - 1) {
+            uint32_t s = k * 64 + (uint32_t)__builtin_ctzll(left);
 
             if (unlikely(!tables_unchanged(m, directory_entry(v, s), &view->slot[s].seen)))
                 dropped += slot_revalidate(v, view, s, kept);

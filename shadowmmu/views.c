@@ -90,35 +90,35 @@ unsigned mmu_user_view(struct vcpu *v)
 }
 
 /* Another space than the current one, empty if none is for this CR3. */
-static struct view *space_choose(struct vcpu *v)
+static struct view *space_choose(struct vm *vm, struct mmu *m, uint32_t cr3)
 {
-    struct view *space = view_find(v->vm->mmu, v->cr3);
+    struct view *space = view_find(m, cr3);
 
     if (likely(space))
         return space;
-    space = view_oldest(v->vm->mmu);
-    live_drop_all(v->vm, space);
+    space = view_oldest(m);
+    live_drop_all(vm, space);
     space->bound = true;
-    space->cr3 = v->cr3;
+    space->cr3 = cr3;
     return space;
 }
 
 bool space_switch(struct vcpu *v)
 {
-    struct mmu *m = v->vm->mmu;
+    struct vm *vm = v->vm;
+    struct mmu *m = vm->mmu;
     struct view *space = m->space;
 
-    space->used_at = ++m->clock;
     if (space->cr3 == v->cr3 && space->bound)
         return false;
+    space->used_at = ++m->clock;
     space->stale = true;
     space->flushes = m->flushes;
-    space = space_choose(v);
-    space->used_at = ++m->clock;
+    space = space_choose(vm, m, v->cr3);
     space->stale = false;
     m->space = space;
     m->user_limit_known = false;
-    world_load_view(v->vm, space->id);
+    world_load_view(vm, space->id);
     return space->flushes != m->flushes;
 }
 
