@@ -23,7 +23,7 @@ bool xcr_write(struct vcpu *v, uint32_t index, uint64_t value, struct fault *f);
 void eflags_write(struct vcpu *v, uint32_t value, unsigned opsize, bool by_iret);
 
 /*
- * CPUID.  Models: "btvmm32" (default: conservative i686 with SSE2, no XSAVE) and "host"
+ * CPUID.  Models: "btvmm32" (conservative i686 with SSE2, no XSAVE) and "host"
  * (the host's features as far as a 32-bit guest can use them, XSAVE included).
  * Both hide: SEP, VMX, SMX, MONITOR, X2APIC/APIC (no local APIC), TSC_DEADLINE, PCID, SMEP, SMAP,
  * UMIP, FSGSBASE (64-bit only), PKU, CET, HLE/RTM, MCE/MCA, ACPI, LM/SYSCALL, XSAVEOPT, XSAVES; hypervisor bit set with

@@ -20,7 +20,7 @@
 #define OPTION_TYPE_MAYBE int
 
 enum stats_format { STATS_NONE, STATS_TEXT, STATS_JSON }; /* ORDER --stats */
-enum cpu_model { CPU_MODEL_BTVMM32, CPU_MODEL_HOST };     /* ORDER --cpu */
+enum cpu_model { CPU_MODEL_AUTO, CPU_MODEL_BTVMM32, CPU_MODEL_HOST }; /* ORDER --cpu */
 
 #define RAM_MIN (16ull << 20)
 #define RAM_MAX (3ull << 30)

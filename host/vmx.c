@@ -66,11 +66,6 @@ static bool make_cross(struct vmx *v)
     x->config.user_exec = (uint32_t)o->user_exec; /* ORDER user-exec */
     x->config.host_has_nx = probe_nx();
     x->config.host_cpuid_faulting = probe_cpuid_faulting();
-    snprintf(x->config.cpu_model, sizeof x->config.cpu_model, "%s",
-             o->cpu == CPU_MODEL_HOST ? "host" : "btvmm32");
-    if (o->user_exec == USER_EXEC_DIRECT && o->cpu != CPU_MODEL_HOST && !x->config.host_cpuid_faulting)
-        message("warning: --user-exec=direct: this host can't trap CPUID, so user code may find AVX, which the guest's"
-                " kernel won't save; --cpu=host is safe");
     x->config.bt = o->bt;
     x->config.debug_exit_port = DEBUG_EXIT_PORT;
     x->config.profile = o->stats != 0;
@@ -105,6 +100,20 @@ static bool open_files(struct vmx *v)
     return true;
 }
 
+/* Direct code that may see the host's features must have a kernel that knows them: it saves their registers. */
+static void choose_cpu_model(struct vmx *v)
+{
+    const struct options *o = v->o;
+    struct cross_config *c = &v->x->config;
+    bool shows_host = !c->host_cpuid_faulting && !v->world->own_xcr0;
+    bool host = o->cpu == CPU_MODEL_HOST || (o->cpu == CPU_MODEL_AUTO && o->user_exec == USER_EXEC_AUTO && shows_host);
+
+    snprintf(c->cpu_model, sizeof c->cpu_model, "%s", host ? "host" : "btvmm32");
+    if (o->user_exec == USER_EXEC_DIRECT && shows_host && !host)
+        message("warning: --user-exec=direct: this host can't trap CPUID, so user code may find AVX, which the guest's"
+                " kernel won't save; --cpu=host is safe");
+}
+
 static bool start_vmm(struct vmx *v)
 {
     const struct world_memory memory = {.cross = v->x, .ram_fd = v->ram_fd, .ram = v->ram.base};
@@ -115,6 +124,7 @@ static bool start_vmm(struct vmx *v)
         message("%s", why);
         return false;
     }
+    choose_cpu_model(v);
     fflush(NULL); /* or the child would own a copy of what is buffered */
     v->vmm = v->world->start(&memory, &why);
     if (v->vmm < 0) {

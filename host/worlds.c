@@ -44,6 +44,7 @@ static pid_t ring0_start(const struct world_memory *m, const char **why)
 
 static const struct host_world ring0_world = {
     .name = "ring0",
+    .own_xcr0 = true,
     .pins_ram = true,
     .probe = ring0_probe,
     .start = ring0_start,

@@ -23,6 +23,7 @@ struct world_memory {
 
 struct host_world {
     const char *name;
+    bool own_xcr0; /* direct code finds the guest's XCR0 on the processor, not the host's */
     bool pins_ram; /* the pages of guest RAM stay what they are: no hole may be punched */
     int (*probe)(const struct world_memory *m, const char **why);
     pid_t (*start)(const struct world_memory *m, const char **why);

@@ -59,7 +59,7 @@ refuses 2 'not a size' -m huge image
 refuses 2 '16M to 3G' -m 1M image
 refuses 2 '16M to 3G' -m 4G image
 refuses 2 'auto|direct|translate' --user-exec=slow image
-refuses 2 'btvmm32|host' --cpu=486 image
+refuses 2 'auto|btvmm32|host' --cpu=486 image
 refuses 2 'proc|ring0|auto' --world=kvm image
 refuses 2 "did you mean '-d interpuser'" -d interpusr image
 refuses 2 'no event or group' --trace=nonsense image

@@ -23,7 +23,7 @@ Test(host_options, defaults)
     cr_expect_str_eq(o.image, "guest.img");
     cr_expect_eq(o.mem, 128ull << 20);
     cr_expect_eq(o.user_exec, USER_EXEC_AUTO);
-    cr_expect_eq(o.cpu, CPU_MODEL_BTVMM32);
+    cr_expect_eq(o.cpu, CPU_MODEL_AUTO);
     cr_expect_eq(o.world, WORLD_CHOICE_PROC);
     cr_expect_eq(o.stats, STATS_NONE);
     cr_expect_eq(o.bt.tu_insns, 12);
