@@ -29,6 +29,7 @@ test_guest_sources = \
     %reldir%/real.c \
     %reldir%/reload.c \
     %reldir%/reset.c \
+    %reldir%/rewrite.c \
     %reldir%/ring3.c \
     %reldir%/segment.c \
     %reldir%/shadow.c \
@@ -60,6 +61,7 @@ test_guests = \
     %reldir%/places.elf \
     %reldir%/real.elf \
     %reldir%/reload.elf \
+    %reldir%/rewrite.elf \
     %reldir%/ring3.elf \
     %reldir%/segment.elf \
     %reldir%/shadow.elf \
