@@ -111,7 +111,7 @@ gla_t world_min_gla(struct vm *vm); /* lowest mappable address (vm.mmap_min_addr
 
 /* --- time and events --- */
 uint64_t world_now(struct vm *vm);                   /* guest time, ns */
-void world_set_alarm(struct vm *vm, uint64_t when);  /* set v->attention at guest time `when`; UINT64_MAX = off */
+void world_set_alarm(struct vm *vm, uint64_t when);  /* set v->attention at guest time `when`, perhaps before too; UINT64_MAX = off */
 void world_idle(struct vm *vm, uint64_t until);      /* sleep until then or any event */
 
 /* Whoever loops without entering the guest calls this at each turn: in a world that masks the host's interrupts while
