@@ -19,7 +19,7 @@
 #include "cpu/cpuid.h"
 #include "cpu/interp_priv.h"
 
-#define BLOCK_MAX 512u
+#define BUFFER_SIZE 512u
 
 /* A register used as an address or count: CX, SI, DI with 16-bit addressing. */
 static uint32_t addr_reg(const struct exec *x, unsigned n)
@@ -133,14 +133,53 @@ static void block_done(struct exec *x, uint32_t bytes, uint32_t count)
     addr_add(x, REG_ECX, -count);
 }
 
+/* `bytes`, a multiple of `size`, of one element after the other. */
+static void fill(uint8_t *p, uint32_t value, unsigned size, uint32_t bytes)
+{
+    uint64_t pattern = size == 1 ? (value & 0xff) * 0x01010101u : size == 2 ? (value & 0xffff) * 0x10001u : value;
+
+    if (pattern == (value & 0xff) * 0x01010101u) { /* as in most cases */
+        memset(p, (int)(value & 0xff), bytes);
+        return;
+    }
+    pattern |= pattern << 32;
+    for (; bytes >= 8; bytes -= 8, p += 8)
+        put64(p, pattern);
+    memcpy(p, &pattern, bytes);
+}
+
+/* Where both ends are known to lie. */
+static bool block_seen(struct exec *x, gla_t dst, gla_t src, bool movs, unsigned size, uint32_t bytes)
+{
+    uint8_t *to = gmem_seen(x->v, dst, bytes, x->access | GMEM_WRITE);
+    const uint8_t *from = movs && to ? gmem_seen(x->v, src, bytes, x->access) : NULL;
+
+    if (!to || (movs && !from))
+        return false;
+    if (movs)
+        memmove(to, from, bytes);
+    else
+        fill(to, x->v->gpr[REG_EAX], size, bytes);
+    return true;
+}
+
+static bool block_buffered(struct exec *x, gla_t dst, gla_t src, bool movs, unsigned size, uint32_t bytes)
+{
+    uint8_t buf[BUFFER_SIZE];
+
+    if (!movs)
+        fill(buf, x->v->gpr[REG_EAX], size, bytes);
+    else if (!gmem_read(x->v, src, buf, bytes, x->access, x->f))
+        return false;
+    return gmem_write(x->v, dst, buf, bytes, x->access | GMEM_WRITE, x->f);
+}
+
 /* Up to `count` elements of REP MOVS or STOS at once; 0: nothing done, do one by itself. */
 static uint32_t block_iterations(struct exec *x, unsigned size, uint32_t count)
 {
-    uint8_t buf[BLOCK_MAX];
-    uint32_t bytes = count < BLOCK_MAX / size ? count * size : BLOCK_MAX, dist;
+    uint32_t bytes = count < PAGE_SIZE / size ? count * size : PAGE_SIZE, dist;
     bool movs = (x->in.opcode & 0xfe) == 0xa4;
-    struct fault *f = x->f;
-    gla_t src, dst;
+    gla_t src = 0, dst;
 
     if (count < 2 || x->care || (x->v->eflags & EFLAGS_DF))
         return 0;
@@ -156,17 +195,11 @@ static uint32_t block_iterations(struct exec *x, unsigned size, uint32_t count)
     bytes -= bytes % size;
     if (bytes == 0)
         return 0;
-    if (movs) {
-        if (!gmem_read(x->v, src, buf, bytes, x->access, f))
+    if (!block_seen(x, dst, src, movs, size, bytes)) {
+        bytes = (uint32_t)min_u64(bytes, BUFFER_SIZE);
+        if (!block_buffered(x, dst, src, movs, size, bytes))
             return 0;
-    } else if (size == 1) {
-        memset(buf, (int)(x->v->gpr[REG_EAX] & 0xff), bytes);
-    } else {
-        for (uint32_t i = 0; i < bytes; i += size)
-            memcpy(buf + i, &x->v->gpr[REG_EAX], size);
     }
-    if (!gmem_write(x->v, dst, buf, bytes, x->access | GMEM_WRITE, f))
-        return 0;
     block_done(x, bytes, bytes / size);
     return bytes / size;
 }
