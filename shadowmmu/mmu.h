@@ -102,7 +102,7 @@ void bt_code_written(struct vm *vm, gpa_t gpa, uint32_t len);
  * user pages, or of any page (incl. global), may have changed.
  */
 struct mmu_gens {
-    uint32_t user;    /* CR3 load, INVLPG of anything, mode change */
+    uint32_t user;    /* CR3 load, mode change, INVLPG; unless no fetch with GMEM_USER since it last changed was from around there */
     uint32_t global;  /* mapping of a page that held kernel code has changed, as found by a mode change, CR3
                          load or INVLPG. Counts pages seen by mmu_walk() or gmem_*() with GMEM_FETCH and without
                          GMEM_USER, and by mmu_peek(), since they last changed. */

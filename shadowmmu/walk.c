@@ -178,8 +178,12 @@ bool mmu_walk(struct vcpu *v, gla_t gla, unsigned access, struct walk *w, struct
         path_mark(v->vm, &p, p.n - 1, access & GMEM_WRITE ? PTE_A | PTE_D : PTE_A);
         w->dirty = p.entry[p.n - 1] & PTE_D;
     }
-    if ((access & (GMEM_FETCH | GMEM_USER)) == GMEM_FETCH)
-        code_note(v, gla);
+    if (access & GMEM_FETCH) {
+        if (access & GMEM_USER)
+            user_code_note(v->vm->mmu, gla);
+        else
+            code_note(v, gla);
+    }
     return true;
 }
 

@@ -240,6 +240,47 @@ Test(shadowmmu_fill, gens_tell_moved_kernel_code)
     cr_assert_neq(mmu_gens(vm)->global, global);
 }
 
+/* Would the translator look again at user code after this? */
+static bool user_gen_moves(gla_t invlpg)
+{
+    uint32_t user = mmu_gens(vm)->user;
+
+    gmem_invlpg(v, invlpg);
+    return mmu_gens(vm)->user != user;
+}
+
+static void fetch_user(gla_t gla)
+{
+    struct walk w;
+
+    cr_assert(mmu_walk(v, gla, GMEM_FETCH | GMEM_USER, &w, &f));
+}
+
+Test(shadowmmu_fill, gens_tell_moved_user_code)
+{
+    setup();
+    set_pte(0, 0x08048000, 0x800000 | RWUAD);
+    set_pte(0, 0x0a000000, 0x801000 | RWUAD);
+    gmem_cr3_loaded(v);
+    cr_assert(!user_gen_moves(0x08048000)); /* nothing was fetched */
+    fetch_user(0x08048000);
+    cr_assert(!user_gen_moves(0xfffb0000));
+    cr_assert(!user_gen_moves(0x07fff000));
+    cr_assert(user_gen_moves(0x08048000));
+    cr_assert(!user_gen_moves(0x08048000)); /* nothing since */
+    fetch_user(0x08048000);
+    cr_assert(user_gen_moves(0x083ff000)); /* they might be one large page */
+    fetch_user(0x08048000);
+    fetch_user(0x0a000000);
+    cr_assert(user_gen_moves(0x0a000000));
+    fetch_user(0x0a000000);
+    fetch_user(0x08048000);
+    cr_assert(user_gen_moves(0x0a000000));
+    fetch_user(0x08048000);
+    gmem_cr3_loaded(v);
+    cr_assert(!user_gen_moves(0x08048000));
+}
+
 Test(shadowmmu_fill, trace_protects_every_alias)
 {
     setup();
