@@ -84,6 +84,7 @@ struct tu {
     uint16_t tc_len;
     uint16_t len;       /* guest bytes */
     uint8_t ninsns, nmap, nexits;
+    uint16_t adapted;   /* bit per instruction: adapt.c */
     bool live, nochain; /* nochain: reached by lookup only (page-crossing user code) */
     uint8_t insn_off[TU_MAX_INSNS + 1]; /* guest offset of each instruction, then the length */
     uint8_t insn_map[TU_MAX_INSNS + 1]; /* map record of the boundary before each, and of that at the end; 0, but for the first: there is none */
@@ -97,7 +98,8 @@ struct tu {
 
 /* Callout arguments: kind in bits 0-3, TU number from bit 4 (16 bits), sub in bits 20-31. */
 enum callout {
-    CO_NONE, CO_EXIT, CO_INTERP, CO_LOOKUP, CO_RUNONCE, CO_SEG_LOAD, CO_IRET, CO_INT, CO_PORT, CO_MOV_CR, CO_INVLPG
+    CO_NONE, CO_EXIT, CO_INTERP, CO_LOOKUP, CO_RUNONCE, CO_SEG_LOAD, CO_IRET, CO_INT, CO_PORT, CO_MOV_CR, CO_INVLPG,
+    CO_WINDOW
 };
 /*
  * sub, from bit 0: instruction number, and then
@@ -146,8 +148,16 @@ struct fetch_entry {
 
 /* Why translated code came back.  ORDER EXIT_REASON in base/stats.def */
 enum exit_reason {
-    REASON_CHAIN, REASON_LOOKUP, REASON_INTERP, REASON_SEGMENT, REASON_GATE, REASON_SYSTEM, REASON_HIDDEN, REASON_TRUE,
+    REASON_CHAIN, REASON_LOOKUP, REASON_INTERP, REASON_SEGMENT, REASON_GATE, REASON_SYSTEM, REASON_WINDOW, REASON_HIDDEN, REASON_TRUE,
     REASON_EMULATED, REASON_OTHER, REASON_COUNT
+};
+
+/* How often an instruction at a guest physical address has reached past the segments' end, and, in case a TU has adapted to
+ * that, what it is: adapt.c. */
+#define ADAPT_NOTES 1024u
+struct adapt_note {
+    uint32_t gpa, faults;
+    struct insn in;
 };
 
 struct check;
@@ -175,6 +185,7 @@ struct bt {
 
     struct tu *tu;
     uint32_t ntus;
+    struct adapt_note adapt[ADAPT_NOTES];
     uint32_t *hash;
     uint32_t *page_tus;      /* [gpn]: tu << 1 | which */
     uint8_t *page_quiet;     /* [gpn]: writes in a row that hit no TU */
@@ -247,8 +258,18 @@ bool bt_sync_boundary(struct vcpu *v, tca_t tca);
 void bt_plant(struct vcpu *v, tca_t tca);
 void bt_unplant(struct bt *bt);
 
+/* smc.c: drop TUs with bytes of this range within a page; how many? */
+unsigned tu_drop_range(struct vm *vm, gpn_t gpn, uint32_t from, uint32_t to);
+
 /* callouts.c: port I/O, MOV CR, INVLPG; false: *f holds the guest's fault and nothing is done. */
 bool callout_do(struct vcpu *v, enum callout kind, uint32_t sub, struct fault *f);
+
+/* adapt.c: instruction n of t has faulted on a limit (t may be dropped); is it to look before it leaps? */
+void adapt_fault(struct vcpu *v, struct tu *t, unsigned n);
+bool adapt_wanted(struct bt *bt, const struct tu *t, unsigned n, const uint8_t *bytes);
+/* Instruction n of t, one of t->adapted.  NULL: no longer known. */
+const struct insn *adapt_insn(struct bt *bt, const struct tu *t, unsigned n);
+void adapt_reset(struct bt *bt);
 
 /* check.c */
 void check_init(struct vm *vm);

@@ -76,6 +76,7 @@ void bt_reset(struct vm *vm)
     struct bt *bt = vm->bt;
 
     bt_flush(vm, BT_FLUSH_RESET);
+    adapt_reset(bt);
     bt->fetch_gen++;
     bt->ctx_mode[0] = bt->ctx_mode[1] = ~0u;
     bt->seg_state = ~0u;
@@ -426,6 +427,34 @@ static __attribute__((noinline)) enum next load_segment(struct vcpu *v, struct t
     return go_on(v, t, n, flushes, tca);
 }
 
+/*
+ * Instruction n of t, a plain one, whose operand it can't reach: nothing but registers, flags and memory change.  Such
+ * instructions come in pairs and more, so those that follow are done by the way.
+ */
+static __attribute__((noinline)) enum next access_window(struct vcpu *v, struct tu *t, unsigned n, tca_t *tca)
+{
+    struct bt *bt = v->vm->bt;
+    uint32_t flushes = bt->flush_count;
+    const struct insn *in = adapt_insn(bt, t, n);
+    enum interp_result result;
+    struct fault f;
+
+    for (;;) {
+        v->vm->stats->window_accesses++;
+        result = in ? interp_step_decoded(v, in, &f) : interp_step(v, &f);
+        if (result == INTERP_FAULT) {
+            vcpu_deliver_fault(v, &f);
+            return NEXT_LOOKUP;
+        }
+        if (result != INTERP_OK)
+            return NEXT_RETURN;
+        if (n + 1u == t->ninsns || v->eip != t->eip + t->insn_off[n + 1] || !t->live || flushes != bt->flush_count ||
+            v->attention || !(t->adapted & BIT(n + 1)) || !(in = adapt_insn(bt, t, n + 1)))
+            return go_on(v, t, n, flushes, tca);
+        n++;
+    }
+}
+
 /* Lock-step checking is rare. */
 static inline void check_here(struct vcpu *v, unsigned steps)
 {
@@ -509,6 +538,13 @@ static enum next take_callout(struct vcpu *v, tca_t *tca)
         TRACE_EV(v->vm->trace, callout, v->eip, arg & 15, arg);
         check_here(v, SUB_INSN(sub));
         return do_system(v, t, arg & 15, sub, tca);
+    case CO_WINDOW:
+        bt->reason = REASON_WINDOW;
+        ASSERT(no < bt->ntus && sub < t->ninsns);
+        v->eip = t->eip + t->insn_off[sub];
+        TRACE_EV(v->vm->trace, callout, v->eip, CO_WINDOW, arg);
+        check_here(v, sub);
+        return access_window(v, t, sub, tca);
     default:
         BUG("callout of unknown kind");
     }
@@ -596,6 +632,7 @@ static __attribute__((noinline)) enum next take_fault(struct vcpu *v, tca_t *tca
     case VEC_AC:
         bt->reason = REASON_EMULATED;
         v->vm->stats->limit_faults++;
+        adapt_fault(v, t, n);
         return interpret(v, t, n, tca);
     case VEC_XM:
         if (!(v->cr4 & CR4_OSXMMEXCPT))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libmonitor_a_SOURCES += \
+    %reldir%/adapt.c \
     %reldir%/bt.h \
     %reldir%/bt_priv.h \
     %reldir%/callouts.c \

@@ -27,7 +27,7 @@ static void tu_range(const struct tu *t, unsigned w, uint32_t *from, uint32_t *t
     }
 }
 
-static unsigned drop_range(struct vm *vm, gpn_t gpn, uint32_t from, uint32_t to)
+unsigned tu_drop_range(struct vm *vm, gpn_t gpn, uint32_t from, uint32_t to)
 {
     struct bt *bt = vm->bt;
     unsigned dropped = 0;
@@ -60,12 +60,13 @@ void bt_code_written(struct vm *vm, gpa_t gpa, uint32_t len)
 
         if (gpn >= bt->npages)
             return;
-        dropped = drop_range(vm, gpn, off, off + part);
+        dropped = tu_drop_range(vm, gpn, off, off + part);
         bt->page_quiet[gpn] = dropped ? 0 : (uint8_t)(bt->page_quiet[gpn] + 1);
         if (bt->page_quiet[gpn] >= QUIET_LIMIT) {
-            drop_range(vm, gpn, 0, PAGE_SIZE);
+            dropped += tu_drop_range(vm, gpn, 0, PAGE_SIZE);
             bt->page_quiet[gpn] = 0;
         }
+        vm->stats->smc_invalidations += dropped;
         if (!bt->page_tus[gpn])
             mmu_untrace(vm, gpn);
         TRACE_EV(vm->trace, smc, gpa, part, dropped);

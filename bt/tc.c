@@ -378,5 +378,4 @@ void tu_kill(struct vm *vm, struct tu *t)
     if (t->pad && bt->wd->l1[user][t->pad_eip & 0xff] == t->pad)
         bt->wd->l1[user][t->pad_eip & 0xff] = bt->l1_miss[user];
     vm->stats->tu_live--;
-    vm->stats->smc_invalidations++;
 }

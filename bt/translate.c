@@ -225,6 +225,82 @@ static void emit_ident(struct tr *r, const struct bt_insn *in, const uint8_t *b)
     r->v->vm->stats->tu_ident_insns++;
 }
 
+/* Bytes of SIB and displacement of a 32-bit memory operand. */
+static unsigned address_len(const struct bt_insn *in, const uint8_t *b)
+{
+    unsigned mod = in->modrm >> 6, sib = (in->modrm & 7) == 4;
+    unsigned base = sib ? b[in->modrm_off + 1] & 7u : in->modrm & 7u;
+
+    return sib + (mod == 1 ? 1 : mod == 2 || base == 5 ? 4 : 0);
+}
+
+/* The offset of the memory operand to %ecx. */
+static void emit_lea_operand(struct tr *r, const struct bt_insn *in, const uint8_t *b)
+{
+    emit8(&r->e, 0x8d);
+    emit8(&r->e, (uint8_t)((in->modrm & ~0x38) | REG_ECX << 3));
+    emit_bytes(&r->e, b + in->modrm_off + 1, address_len(in, b));
+}
+
+/* Is the offset in %ecx one of the upper 16 MiB?  The jump is to be patched. */
+static uint8_t *emit_jump_if_high(struct tr *r)
+{
+    static const uint8_t top_byte[] = { 0x0f, 0xc9, 0x0f, 0xb6, 0xc9 }; /* bswap %ecx; movzbl %cl, %ecx */
+
+    emit_bytes(&r->e, top_byte, sizeof top_byte);
+    emit_lea(&r->e, REG_ECX, REG_ECX, 0u - 0xff);
+    return emit_jcc8(&r->e, 0xe3); /* jecxz */
+}
+
+/* MOVS, CMPS, STOS, LODS, SCAS. */
+static bool is_string(const struct bt_insn *in, const uint8_t *b)
+{
+    uint8_t op = b[in->opcode_off];
+
+    return !in->modrm_off && op >= 0xa4 && op <= 0xaf && (op & 0xfe) != 0xa8;
+}
+
+/* Can it look where its operand lies?  Segments with a base of their own are never truncated where that is of use. */
+static bool adaptable(const struct bt_insn *in, const uint8_t *b)
+{
+    bool segment = in->seg == 0xff || in->seg == SEG_DS || in->seg == SEG_ES || in->seg == SEG_SS;
+
+    return in->mem && segment && !in->asz16 && !in->needs && (in->modrm_off ? in->modrm >> 6 != 3 : is_string(in, b));
+}
+
+/*
+ * An instruction that reaches into the window now and then (adapt.c): if its operand lies near there, call out, else IDENT.
+ * A string instruction may go through two registers; where it goes from there is not looked at.
+ */
+static void emit_adapted(struct tr *r, const struct bt_insn *in, const uint8_t *b)
+{
+    uint8_t *high, *high2 = NULL, *done;
+
+    r->t->adapted |= (uint16_t)BIT(r->n);
+    emit_store(&r->e, REG_ECX, WD_OFF(spill_ecx));
+    rec(r, MAP_BODY, 0, SPILL_ECX);
+    if (in->modrm_off) {
+        emit_lea_operand(r, in, b);
+        high = emit_jump_if_high(r);
+    } else {
+        emit_lea(&r->e, REG_ECX, REG_EDI, 0);
+        high = emit_jump_if_high(r);
+        emit_lea(&r->e, REG_ECX, REG_ESI, 0);
+        high2 = emit_jump_if_high(r);
+    }
+    emit_load(&r->e, REG_ECX, WD_OFF(spill_ecx));
+    rec(r, MAP_BODY, 0, 0);
+    emit_ident(r, in, b);
+    done = emit_jcc8(&r->e, 0xeb);
+    emit_land(&r->e, high);
+    if (high2)
+        emit_land(&r->e, high2);
+    rec(r, MAP_BODY, 0, SPILL_ECX);
+    emit_load(&r->e, REG_ECX, WD_OFF(spill_ecx));
+    emit_callout(r, CO_WINDOW, r->n);
+    emit_land(&r->e, done);
+}
+
 /* PEXT (pp 2) or PDEP (pp 3) %eax, %eax, %gs:off. */
 static void emit_bits_eax(struct tr *r, unsigned pp, uint32_t off)
 {
@@ -664,9 +740,7 @@ static void emit_invlpg_insn(struct tr *r, const struct bt_insn *in, const uint8
         return;
     }
     emit_store(&r->e, REG_ECX, WD_OFF(spill_ecx));
-    emit8(&r->e, 0x8d);
-    emit8(&r->e, (uint8_t)((in->modrm & ~0x38) | REG_ECX << 3));
-    emit_bytes(&r->e, b + in->modrm_off + 1, in->len - in->modrm_off - 1u);
+    emit_lea_operand(r, in, b);
     rec(r, MAP_BODY, 0, SPILL_ECX);
     emit_store(&r->e, REG_ECX, WD_OFF(operand));
     emit_load(&r->e, REG_ECX, WD_OFF(spill_ecx));
@@ -709,6 +783,8 @@ static void emit_insn(struct tr *r, const struct bt_insn *in, const uint8_t *b, 
     case CL_IDENT:
         if (in->needs & NEED_XSAVE)
             emit_xsave_insn(r, in, b);
+        else if (adaptable(in, b) && adapt_wanted(r->bt, r->t, r->n, b))
+            emit_adapted(r, in, b);
         else
             emit_ident(r, in, b);
         break;

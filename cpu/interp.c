@@ -464,7 +464,8 @@ static uint8_t care_of(const struct vcpu *v)
     return care;
 }
 
-enum interp_result interp_step_notes(struct vcpu *v, struct fault *f, struct step_notes *notes)
+/* known: what the instruction at CS:EIP decodes to, or NULL. */
+static inline enum interp_result step(struct vcpu *v, const struct insn *known, struct fault *f, struct step_notes *notes)
 {
     struct exec x;
     uint32_t rf = v->eflags & EFLAGS_RF;
@@ -478,7 +479,10 @@ enum interp_result interp_step_notes(struct vcpu *v, struct fault *f, struct ste
     v->shadow = 0;
     v->eflags &= ~EFLAGS_RF;
     v->vm->stats->interp_insns++;
-    if (!fetch(&x)) {
+    if (known) {
+        x.in = *known;
+        x.next = v->eip + known->len;
+    } else if (!fetch(&x)) {
         v->eflags |= rf;
         return INTERP_FAULT;
     }
@@ -500,9 +504,21 @@ enum interp_result interp_step_notes(struct vcpu *v, struct fault *f, struct ste
     return unlikely(v->vm->stop) ? INTERP_STOP : INTERP_OK;
 }
 
+enum interp_result interp_step_notes(struct vcpu *v, struct fault *f, struct step_notes *notes)
+{
+    return step(v, NULL, f, notes);
+}
+
 enum interp_result interp_step(struct vcpu *v, struct fault *f)
 {
     struct step_notes notes;
 
-    return interp_step_notes(v, f, &notes);
+    return step(v, NULL, f, &notes);
+}
+
+enum interp_result interp_step_decoded(struct vcpu *v, const struct insn *in, struct fault *f)
+{
+    struct step_notes notes;
+
+    return step(v, in, f, &notes);
 }

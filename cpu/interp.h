@@ -23,6 +23,8 @@ enum interp_result {
 #define INTERP_REP_MAX 4096
 
 enum interp_result interp_step(struct vcpu *v, struct fault *f);
+/* The same where it is known what the bytes at CS:EIP decode to, and that they may be fetched.  Not for the FPU's instructions. */
+enum interp_result interp_step_decoded(struct vcpu *v, const struct insn *in, struct fault *f);
 
 /* interp_step() plus delivery of the fault, single-step and debug traps.  A delivered fault is INTERP_OK:
  * the vCPU is at the first instruction of the guest's handler. */

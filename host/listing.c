@@ -198,6 +198,7 @@ static void callout_text(char text[TEXT], const struct listing_tu *t, tca_t tca,
         snprintf(p, room, "%s %%cr%u insn %u", sub & SUB_CR_WRITE ? "write" : "read", SUB_CR(sub), SUB_INSN(sub));
         break;
     case CO_INVLPG: snprintf(p, room, "invlpg insn %u", SUB_INSN(sub)); break;
+    case CO_WINDOW: snprintf(p, room, "access by insn %u", SUB_INSN(sub)); break;
     default: snprintf(p, room, "%#x", arg); break;
     }
 }

@@ -37,7 +37,7 @@ grep -q 'hello from ring 3' out || complain "no user program ran"
 [ -s err ] && complain "standard error: $(cat err)"
 cp out reference
 
-for flags in -d=interp -d=nochain,noretcache,noindirect,noinlineif,noinlineseg,noinlinesys -d=tu=1 -d=injectirq --user-exec=translate \
+for flags in -d=interp -d=nochain,noretcache,noindirect,noinlineif,noinlineseg,noinlinesys -d=adaptall -d=tu=1 -d=injectirq --user-exec=translate \
     --user-exec=direct; do
     ends 0 "$flags" "$image"
     grep -q 'hello from ring 3' out || complain "$flags: no user program ran"

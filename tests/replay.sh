@@ -32,7 +32,7 @@ flags() {
     case $1 in
     interp) echo "-d interp" ;;
     translate) echo "--user-exec=translate" ;;
-    plain) echo "-d noindirect,noinlineif,noinlineseg,noinlinesys --user-exec=translate" ;;
+    plain) echo "-d noindirect,noinlineif,noinlineseg,noinlinesys,adaptall --user-exec=translate" ;;
     direct) echo "--user-exec=direct" ;;
     auto) ;;
     *) echo "--unknown-mode-$1" ;;

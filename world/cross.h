@@ -34,7 +34,8 @@ struct boot_state {
 struct bt_options {
     uint32_t tu_insns;       /* 1..12, default 12 */
     uint32_t tc_bytes;       /* 0 = all of the window */
-    uint8_t no_chain, no_return_cache, no_indirect, no_inline_if, no_inline_seg, no_inline_sys;
+    uint8_t no_chain, no_return_cache, no_indirect, no_inline_if, no_inline_seg, no_inline_sys, no_adapt;
+    uint8_t adapt_all;       /* each memory operand is looked at as if it had reached into the window before */
     uint8_t interp_only;     /* interpreter for everything */
     uint8_t interp_user, interp_kernel; /* only for user or kernel code */
     uint8_t no_reserve;      /* process world: no pages mapped ahead without rights */

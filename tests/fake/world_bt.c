@@ -28,6 +28,8 @@ void bug_at(const char *file, int line, const char *what)
 
 static uint8_t *page_at(struct vcpu *v, gla_t gla, unsigned access)
 {
+    if (v != &fake_bt.emu && gla >= FAKE_BT_TOP)
+        gla = gla - FAKE_BT_TOP + FAKE_BT_TOP_AT;
     if (v == &fake_bt.emu && gla >= WIN_DATA && gla < WIN_DATA + WIN_DATA_SIZE)
         return fake_bt.window + (gla - WIN_DATA);
     if (v == &fake_bt.emu && gla >= WIN_TC && gla < WIN_TC_END)
@@ -93,7 +95,7 @@ bool gmem_write(struct vcpu *v, gla_t gla, const void *buf, unsigned len, unsign
         if (v != &fake_bt.emu && fake_bt.vm.undo)
             undo_note(fake_bt.vm.undo, to, n);
         memcpy(to, p, n);
-        if (v != &fake_bt.emu && !fake_bt.vm.undo && fake_bt.traced[fake_bt.map[gla >> PAGE_SHIFT]])
+        if (v != &fake_bt.emu && !fake_bt.vm.undo && fake_bt.traced[(to - fake_bt.vm.ram) >> PAGE_SHIFT])
             bt_code_written(&fake_bt.vm, (gpa_t)(to - fake_bt.vm.ram), n);
     }
     return true;

@@ -19,6 +19,8 @@
 #define FAKE_BT_GDT 0x1000u
 #define FAKE_BT_TSS 0x1f00u
 #define FAKE_BT_IDT 0x2000u
+#define FAKE_BT_TOP 0xffff0000u  /* the guest has the 64 KiB of memory at .._AT here, too: behind the window, for its own code */
+#define FAKE_BT_TOP_AT 0x60000u
 #define FAKE_BT_HANDLERS 0x3000u /* 16 bytes a vector */
 #define FAKE_TC_SIZE (WIN_TC_END - WIN_TC)
 

@@ -23,7 +23,7 @@
 #define V (&fake_bt.vcpu)
 #define BT (fake_bt.vm.bt)
 
-enum { USER = 1, TS = 2, SS16 = 4, IOPL = 8, GSBIAS = 16, EDGE = 32, NO_INLINE = 64, NO_INDIRECT = 128 };
+enum { USER = 1, TS = 2, SS16 = 4, IOPL = 8, GSBIAS = 16, EDGE = 32, NO_INLINE = 64, NO_INDIRECT = 128, ADAPT = 256 };
 
 static const struct snippet {
     const char *file, *title;
@@ -37,6 +37,8 @@ static const struct snippet {
     S("ident", "%gs of user code in the real %fs", USER, "\x65\x8b\x03\x65\xa1\x14\x00\x00\x00\x64\x8b\x03\xf4"),
     S("ident", "%gs of user code, biased: thread-local variables", USER | GSBIAS,
       "\x65\x8b\x43\xc4\x65\xa1\x14\x00\x00\x00\x65\x8b\x0d\xc4\xff\xff\xff\x65\xa4\xf4"),
+    S("ident", "operands that are looked at: MOV, CMPXCHG8B, REP MOVS; not PUSH, %fs, LEA", ADAPT,
+      "\x8b\x44\x8b\x04\xc7\x04\x24\x01\x00\x00\x00\x0f\xc7\x0e\xf3\xa5\x50\x64\x8b\x03\x8d\x03"),
     S("ident", "x87 under CR0.TS", TS, "\x40\xd9\xe8"),
     S("direct", "JMP", 0, "\xeb\x10"),
     S("direct", "Jcc", 0, "\x85\xc0\x0f\x84\x00\x01\x00\x00"),
@@ -210,7 +212,8 @@ static void print_tu(FILE *f, const struct tu *t)
 static void print_snippet(FILE *f, const struct snippet *s)
 {
     struct bt_options o = {.no_inline_if = !!(s->how & NO_INLINE), .no_inline_seg = !!(s->how & NO_INLINE),
-                           .no_inline_sys = !!(s->how & NO_INLINE), .no_indirect = !!(s->how & NO_INDIRECT)};
+                           .no_inline_sys = !!(s->how & NO_INLINE), .no_indirect = !!(s->how & NO_INDIRECT),
+                           .adapt_all = !!(s->how & ADAPT)};
     uint32_t at = s->how & EDGE ? CODE + PAGE_SIZE - s->len : CODE;
     struct fault fault;
 

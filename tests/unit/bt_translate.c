@@ -788,9 +788,46 @@ static const uint8_t prog_segments[] = {
     0x65, 0x8b, 0x02,                         /* mov %gs:(%edx), %eax: #GP, HLT */
 };
 
+/* Data in the last 64 KiB, where no segment reaches, and as often elsewhere, by the same instructions. */
+static const uint8_t prog_window[] = {
+    0xb9, 0x07, 0x00, 0x00, 0x00,             /* mov $0x7,%ecx */
+    0xbe, 0x40, 0x00, 0xff, 0xff,             /* mov $0xffff0040,%esi */
+    0xf7, 0xc1, 0x03, 0x00, 0x00, 0x00,       /* test $0x3,%ecx */
+    0x75, 0x05,                               /* jne 0x17 */
+    0xbe, 0x40, 0x00, 0x04, 0x00,             /* mov $0x40040,%esi */
+    0x89, 0x0e,                               /* mov %ecx,(%esi) */
+    0x8b, 0x46, 0x04,                         /* mov 0x4(%esi),%eax */
+    0x01, 0x46, 0x08,                         /* add %eax,0x8(%esi) */
+    0x81, 0x56, 0x0c, 0x44, 0x33, 0x22, 0x11, /* adcl $0x11223344,0xc(%esi) */
+    0x9c,                                     /* pushf */
+    0x8f, 0x46, 0x10,                         /* pop 0x10(%esi) */
+    0x0f, 0xb6, 0x5e, 0x09,                   /* movzbl 0x9(%esi),%ebx */
+    0xf0, 0x0f, 0xc1, 0x5e, 0x14,             /* lock xadd %ebx,0x14(%esi) */
+    0x0f, 0xc7, 0x4e, 0x18,                   /* cmpxchg8b 0x18(%esi) */
+    0xff, 0x44, 0x8e, 0xfc,                   /* incl -0x4(%esi,%ecx,4) */
+    0xa3, 0x00, 0x01, 0xff, 0xff,             /* mov %eax,0xffff0100 */
+    0x51,                                     /* push %ecx */
+    0x8d, 0xbe, 0x80, 0x00, 0x00, 0x00,       /* lea 0x80(%esi),%edi */
+    0xb9, 0x18, 0x00, 0x00, 0x00,             /* mov $0x18,%ecx */
+    0xf3, 0xa5,                               /* rep movsl (%esi),(%edi) */
+    0x8d, 0x77, 0xe2,                         /* lea -0x1e(%edi),%esi */
+    0xf3, 0xa4,                               /* rep movsb (%esi),(%edi) */
+    0xb1, 0x32,                               /* mov $0x32,%cl */
+    0x66, 0xf3, 0xab,                         /* rep stos %ax,(%edi) */
+    0x59,                                     /* pop %ecx */
+    0xd1, 0x5f, 0xf8,                         /* rcrl -0x8(%edi) */
+    0xff, 0x77, 0xec,                         /* push -0x14(%edi) */
+    0x5a,                                     /* pop %edx */
+    0x49,                                     /* dec %ecx */
+    0x75, 0xa2,                               /* jne 0x5 */
+    0xfa,                                     /* cli */
+    0xf4,                                     /* hlt */
+};
+
 static const struct program programs[] = {
 #define PROGRAM(p) {#p, p, sizeof p}
     PROGRAM(prog_calls), PROGRAM(prog_indirect), PROGRAM(prog_flags), PROGRAM(prog_strings), PROGRAM(prog_smc), PROGRAM(prog_segments),
+    PROGRAM(prog_window),
 };
 
 struct result {
@@ -837,6 +874,7 @@ Test(bt_translate, programs)
     static const struct bt_options how[] = {
         {0}, {.tu_insns = 1}, {.tu_insns = 2}, {.no_chain = 1}, {.no_return_cache = 1}, {.no_indirect = 1},
         {.no_inline_if = 1}, {.no_inline_seg = 1}, {.no_inline_sys = 1}, {.inject_irq = 1}, {.check = 1},
+        {.no_adapt = 1}, {.adapt_all = 1}, {.adapt_all = 1, .tu_insns = 1}, {.adapt_all = 1, .check = 1},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(programs); i++) {
@@ -850,6 +888,27 @@ Test(bt_translate, programs)
             fake_bt_consistent();
         }
     }
+}
+
+/* An instruction faults on a limit twice, and no more; where it stays within the limits it calls out no more than any other. */
+Test(bt_translate, adapts)
+{
+    struct bt_options never = {.no_adapt = 1};
+    const struct stats *s = fake_bt_new(&never)->stats;
+    uint64_t accesses;
+
+    fake_bt_code(CODE, prog_window, sizeof prog_window);
+    run_until_stop(10000);
+    accesses = s->limit_faults;
+    cr_expect_eq(s->window_accesses, 0);
+    cr_expect_eq(s->tu_adapted, 0);
+    fake_bt_new(NULL);
+    fake_bt_code(CODE, prog_window, sizeof prog_window);
+    run_until_stop(10000);
+    cr_expect_eq(s->tu_adapted, 13);
+    cr_expect_eq(s->limit_faults + s->window_accesses, accesses);
+    cr_expect_eq(s->limit_faults, 13 * 2 + 7); /* the MOV to an absolute address can't adapt */
+    cr_expect_eq(s->smc_invalidations, 0);
 }
 
 /* One attention, at each TC instruction of the run in turn: the state it finds is exact. */
@@ -886,7 +945,7 @@ Test(bt_translate, storm)
     for (unsigned i = 0; i < ARRAY_SIZE(programs); i++) {
         interpret_program(&programs[i], &want);
         for (unsigned n = 0; n < 30; n++) {
-            struct bt_options o = {.tu_insns = rnd(&rng) % 13, .no_chain = rnd(&rng) % 4 == 0};
+            struct bt_options o = {.tu_insns = rnd(&rng) % 13, .no_chain = rnd(&rng) % 4 == 0, .adapt_all = rnd(&rng) % 4 == 0};
             fake_bt_new(&o);
             fake_bt_code(CODE, programs[i].code, programs[i].len);
             for (unsigned k = 0; k < 100000 && !V->halted; k++) {

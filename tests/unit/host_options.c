@@ -84,6 +84,9 @@ Test(host_options, features)
     cr_expect_eq(o.bt.tu_insns, 1);
     cr_expect_eq(o.bt.tc_bytes, 65536);
     cr_expect_eq(o.bt.check, 1);
+    cr_expect(!o.bt.no_adapt && !o.bt.adapt_all);
+    cr_assert(PARSE(&o, "x", "-d", "noadapt,adaptall"));
+    cr_expect(o.bt.no_adapt && o.bt.adapt_all);
     cr_assert(PARSE(&o, "x", "-d", "interp,interpuser,interpkernel,noreserve,injectirq"));
     cr_expect(o.bt.interp_only && o.bt.interp_user && o.bt.interp_kernel  && o.bt.no_reserve &&
               o.bt.inject_irq);
