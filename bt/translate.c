@@ -265,7 +265,7 @@ static bool adaptable(const struct bt_insn *in, const uint8_t *b)
 {
     bool segment = in->seg == 0xff || in->seg == SEG_DS || in->seg == SEG_ES || in->seg == SEG_SS;
 
-    return in->mem && segment && !in->asz16 && !in->needs && (in->modrm_off ? in->modrm >> 6 != 3 : is_string(in, b));
+    return in->mem && segment && !in->asz16 && (in->modrm_off ? in->modrm >> 6 != 3 : is_string(in, b));
 }
 
 /*
@@ -276,7 +276,8 @@ static void emit_adapted(struct tr *r, const struct bt_insn *in, const uint8_t *
 {
     uint8_t *high, *high2 = NULL, *done;
 
-    r->t->adapted |= (uint16_t)BIT(r->n);
+    if (!in->needs)
+        r->t->adapted |= (uint16_t)BIT(r->n);
     emit_store(&r->e, REG_ECX, WD_OFF(spill_ecx));
     rec(r, MAP_BODY, 0, SPILL_ECX);
     if (in->modrm_off) {
@@ -297,7 +298,7 @@ static void emit_adapted(struct tr *r, const struct bt_insn *in, const uint8_t *
         emit_land(&r->e, high2);
     rec(r, MAP_BODY, 0, SPILL_ECX);
     emit_load(&r->e, REG_ECX, WD_OFF(spill_ecx));
-    emit_callout(r, CO_WINDOW, r->n);
+    emit_callout(r, in->needs ? CO_INTERP : CO_WINDOW, r->n); /* the interpreter has the FPU run by the CPU, which unsettles things */
     emit_land(&r->e, done);
 }
 

@@ -42,6 +42,7 @@ test_guest_sources = \
     %reldir%/timer.c \
     %reldir%/triple.c \
     %reldir%/v86.c \
+    %reldir%/window.c \
     %reldir%/xsave.c
 test_guests = \
     %reldir%/bits16.elf \
@@ -73,6 +74,7 @@ test_guests = \
     %reldir%/task.elf \
     %reldir%/timer.elf \
     %reldir%/v86.elf \
+    %reldir%/window.elf \
     %reldir%/xsave.elf
 
 dist_check_SCRIPTS += %reldir%/run-guest
