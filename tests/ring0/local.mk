@@ -15,6 +15,7 @@ RING0_TESTS = \
     %reldir%/kmod-nmi.tap \
     %reldir%/kmod-requests.tap \
     %reldir%/kmod-stress.tap \
+    %reldir%/proc.tap \
     %reldir%/refuse.tap \
     %reldir%/scribble.tap \
     %reldir%/trace.tap \
