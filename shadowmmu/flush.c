@@ -89,7 +89,7 @@ void gmem_cr3_loaded(struct vcpu *v)
         tlb_flush(m);
     else
         tlb_flush_local(m);
-    user_code_moved(m);
+    m->gens.user++;
     dropped = m->space ? spaces_loaded(v, m, globals_too, &kept) : views_loaded(v, m, globals_too, &kept);
     TRACE_EV(vm->trace, cr3, v->cr3, kept, dropped);
 }
@@ -105,7 +105,7 @@ void gmem_mode_changed(struct vcpu *v, uint32_t old_cr0, uint32_t old_cr4, uint6
         tlb_flush(m);
     if (!format && !((v->cr0 & CR0_PG) && ((cr4 & (CR4_PSE | CR4_PGE)) || nxe)))
         return;
-    user_code_moved(m);
+    m->gens.user++;
     m->flushes++;
     if ((cr4 & CR4_PSE) || nxe)
         tables_forget(m);
@@ -167,7 +167,7 @@ static uint32_t view_invlpg(struct vcpu *v, struct view *view, gla_t gla)
 /* Does it concern user code?  That a page of it is part of may be large. */
 static bool near_user_code(const struct mmu *m, gla_t gla)
 {
-    return gla >> 22 >= m->fetched_first >> 22 && gla >> 22 <= m->fetched_last >> 22;
+    return m->fetched_gen == m->gens.user && gla >> 22 >= m->fetched_first >> 22 && gla >> 22 <= m->fetched_last >> 22;
 }
 
 void gmem_invlpg(struct vcpu *v, gla_t gla)
@@ -180,7 +180,7 @@ void gmem_invlpg(struct vcpu *v, gla_t gla)
     if (!(v->cr0 & CR0_PG))
         return;
     if (near_user_code(m, gla))
-        user_code_moved(m);
+        m->gens.user++;
     m->flushes++;
     tlb_drop(m, gla);
     for (unsigned i = 0; i < m->nviews; i++)

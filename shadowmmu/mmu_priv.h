@@ -127,7 +127,8 @@ struct tlb_entry {
 struct mmu {
     struct vcpu *vcpu;
     struct mmu_gens gens;
-    gla_t fetched_first, fetched_last; /* since gens.user changed user code has been fetched from pages in between only */
+    uint32_t fetched_gen; /* while gens.user is this, user code has been fetched from pages in between only; else from nowhere: */
+    gla_t fetched_first, fetched_last;
     uint32_t tlb_gen, tlb_global_gen, tlb_last; /* never 0; of entries that are not global, and that are; the highest given */
     gla_t tlb_large_first, tlb_large_last; /* since the last flush, entries from large pages lie in between */
     struct tlb_entry tlb[TLB_KINDS][TLB_ENTRIES];
@@ -373,19 +374,14 @@ void tlb_flush_local(struct mmu *m); /* all but global pages */
 void tlb_drop(struct mmu *m, gla_t gla);
 
 /* --- flush.c --- */
-/* The translator shall fetch user code anew. */
-static inline void user_code_moved(struct mmu *m)
-{
-    m->gens.user++;
-    m->fetched_first = UINT32_MAX;
-    m->fetched_last = 0;
-}
+/* Something has been fetched by, or for, user code. */
 static inline void user_code_note(struct mmu *m, gla_t gla)
 {
-    if (gla < m->fetched_first)
-        m->fetched_first = gla_page(gla);
-    if (gla > m->fetched_last)
-        m->fetched_last = gla | PAGE_MASK;
+    if (m->fetched_gen != m->gens.user || gla < m->fetched_first)
+        m->fetched_first = gla;
+    if (m->fetched_gen != m->gens.user || gla > m->fetched_last)
+        m->fetched_last = gla;
+    m->fetched_gen = m->gens.user;
 }
 /* A supervisor fetch (or look) saw this page: remember it for mmu_gens. */
 void code_note(struct vcpu *v, gla_t gla);

@@ -69,7 +69,7 @@ void mmu_reset(struct vm *vm)
     space_reset(vm);
     exec_reset(vm);
     tlb_flush(m);
-    user_code_moved(m);
+    m->gens.user++;
     m->gens.global++;
 }
 
