@@ -11,8 +11,9 @@
 #   kernel of the release's backports)
 #   the source of Zydis, to be linked into the monitor image
 #   DKMS and udev, for the tests of what `make install` leaves for them
+#   the Xen hypervisor, for the test that the module is not used under it
 #
-# OUTDIR/paths then holds shell assignments (headers, zydis, vmlinuz, busybox, dkms, udevadm).
+# OUTDIR/paths then holds shell assignments (headers, zydis, vmlinuz, busybox, dkms, udevadm, xen).
 # With --backports into DIR/backports, where DIR is what --enable-ring0 names, the tests run that kernel too.
 # Whatever is already there is kept, so a second run takes no network; delete OUTDIR
 # to begin afresh.
@@ -110,12 +111,26 @@ fetch_tools()
     mv "$out/done-tools.new" "$out/done-tools"
 }
 
+fetch_xen()
+{
+    done_already xen && return
+    (
+        update_lists xen-system-amd64
+        must_resolve xen-system-amd64 'xen-hypervisor-[0-9].*-amd64'
+        fetch "$pkg"
+    ) || return 0
+    echo "xen='$(ls "$root"/boot/xen-*-amd64.gz | head -n 1)'" >"$out/done-xen"
+}
+
 fetch_headers
 fetch_zydis
 fetch_tools
+fetch_xen
 {
     cat "$out/done-headers" "$out/done-zydis"
-    ! done_already tools || cat "$out/done-tools"
+    for optional in tools xen; do
+        ! done_already $optional || cat "$out/done-$optional"
+    done
 } >"$out/paths"
 . "$out/paths"
 for f in "$headers/Makefile" "$vmlinuz" "$busybox" "$zydis/src/Decoder.c"; do
