@@ -24,6 +24,7 @@ static void expect(bool good)
     wrong |= (uint32_t)!good << (tries++ & 31);
 }
 
+/* Ends a check; one that has tried nothing had no limits to rely on. */
 static void report(const char *what, bool user)
 {
     char name[32];
@@ -34,7 +35,10 @@ static void report(const char *what, bool user)
     for (const char *s = user ? "-user" : ""; *s; s++)
         *p++ = *s;
     *p = 0;
-    check(name, wrong, 0);
+    if (tries)
+        check(name, wrong, 0);
+    else
+        skip(name, "(TCG checks no segment limits)");
     wrong = tries = 0;
 }
 
@@ -357,42 +361,28 @@ static void try_interrupts(bool user)
     expect(ticks >= 5);
 }
 
+static void try_integer(bool user) { try_same(user, w_integer, ~0u); }
+static void try_x87(bool user) { try_same(user, w_x87, 0x3fffffff); }
+
 void test_main(void)
 {
-    if (!rt_limits_checked(false) || !rt_limits_checked(true)) {
-        skip("all", "(TCG checks no segment limits)");
-        return;
-    }
+    static const struct { const char *name; void (*run)(bool user); } all[] = {
+        { "integer", try_integer }, { "x87", try_x87 }, { "fill", try_fill }, { "copy", try_copy }, { "fill-then", try_then },
+        { "enter", try_enter }, { "faults", try_faults }, { "faults-behind", try_faults_behind },
+        { "rewritten", try_rewritten }, { "rewriting", try_rewriting }, { "code-written", try_code_written },
+        { "interrupts", try_interrupts },
+    };
+
     paging_on();
     rt_directory[1022] = (uint32_t)top_tables[0] | ALL;
     rt_directory[1023] = (uint32_t)top_tables[1] | ALL;
     WRITE_CR(0, READ_CR(0) | CR0_WP);
     WRITE_CR(3, rt_directory);
-    for (unsigned user = 0; user < 2; user++) {
-        try_same(user, w_integer, ~0u);
-        report("integer", user);
-        try_same(user, w_x87, 0x3fffffff);
-        report("x87", user);
-        try_fill(user);
-        report("fill", user);
-        try_copy(user);
-        report("copy", user);
-        try_then(user);
-        report("fill-then", user);
-        try_enter(user);
-        report("enter", user);
-        try_faults(user);
-        report("faults", user);
-        try_faults_behind(user);
-        report("faults-behind", user);
-        try_rewritten(user);
-        report("rewritten", user);
-        try_rewriting(user);
-        report("rewriting", user);
-        try_code_written(user);
-        report("code-written", user);
-        try_interrupts(user);
-        report("interrupts", user);
-    }
+    for (unsigned user = 0; user < 2; user++)
+        for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++) {
+            if (rt_limits_checked(user))
+                all[i].run(user);
+            report(all[i].name, user);
+        }
     paging_off();
 }
