@@ -91,7 +91,7 @@ bool outcome_same(const struct seq *s, const struct outcome *a, const struct out
 bool outcome_equal(const struct seq *s, const struct outcome *a, const struct outcome *b);
 
 /* undefined.c: the rule by which the outcomes of the real CPU and the interpreter may differ, or -1. */
-#define UNDEFINED_RULES 8
+#define UNDEFINED_RULES 9
 int undefined_rule(const struct seq *s, const struct outcome *a, const struct outcome *b);
 const char *undefined_rule_name(int rule);
 

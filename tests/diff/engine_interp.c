@@ -7,7 +7,7 @@
  * with the host's flat selectors, the LDT of diff.h, a TSS without an I/O
  * bitmap, and an IDT whose gates 3 and 4 are open to CPL 3.  Exceptions that
  * the interpreter delivers itself (INT3, INTO) end up at CPL 0 and are read
- * back from the frame on that region's stack.  x87/MMX/SSE instructions go to
+ * back from the frame on that region's stack.  x87/MMX/SSE/AVX instructions go to
  * the real CPU one by one, in 64-bit mode, their memory operand redirected
  * through r8.
  */
@@ -191,6 +191,18 @@ void bug_at(const char *file, int line, const char *what)
     abort();
 }
 
+/* The VEX prefix in three bytes, with B for r8; up to the opcode. */
+static uint8_t *jit_vex(uint8_t *p, const uint8_t *vex)
+{
+    bool two = vex[0] == 0xc5;
+
+    *p++ = 0xc4;
+    *p++ = two ? 0xc1 : vex[1] & ~0x20;
+    *p++ = two ? vex[1] & 0x7f : vex[2];
+    *p++ = vex[two ? 2 : 3];
+    return p;
+}
+
 /* The same instruction for 64-bit mode, its memory operand at (%r8); then out through r15. */
 static void jit_fp(const struct insn *in, const uint8_t *bytes)
 {
@@ -201,7 +213,12 @@ static void jit_fp(const struct insn *in, const uint8_t *bytes)
         *p++ = 0x66;
     if (in->rep)
         *p++ = in->rep;
-    if (in->mem) {
+    if (in->mem && in->vex) {
+        p = jit_vex(p, bytes + at);
+        *p++ = in->modrm & 0x38;
+        memcpy(p, bytes + in->len - in->imm_len, in->imm_len);
+        p += in->imm_len;
+    } else if (in->mem) {
         unsigned opcode_len = in->map == 0 ? 1 : in->map == 1 ? 2 : 3;
         *p++ = 0x41;
         memcpy(p, bytes + at, opcode_len);
@@ -222,7 +239,7 @@ int fpnative_run(struct vcpu *v, const struct insn *in, const uint8_t *bytes, vo
     struct native_ctx *c = &e->fp;
 
     (void)memlen;
-    if (in->vex || in->evex || in->lock)
+    if (in->evex || in->lock)
         return VEC_UD;
     jit_fp(in, bytes);
     memcpy(c->sel, sels, sizeof sels);
@@ -261,6 +278,10 @@ static void set_flat(struct seg *s, uint16_t sel)
     struct desc d;
     const uint8_t *table = sel & 4 ? e->sys.ldt : e->sys.gdt;
 
+    if (sel == 0) {
+        *s = (struct seg){0};
+        return;
+    }
     d.lo = get32(table + (sel & ~7u));
     d.hi = get32(table + (sel & ~7u) + 4);
     seg_from_desc(s, sel, d);
@@ -278,6 +299,10 @@ static void setup_vcpu(const struct seq *s)
     v->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
     v->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
     v->efer = EFER_NXE;
+    if (__builtin_cpu_supports("avx")) {
+        v->cr4 |= CR4_OSXSAVE;
+        v->xcr0 = 7;
+    }
     memcpy(v->gpr, s->init.gpr, sizeof v->gpr);
     v->eip = s->init.eip;
     v->eflags = s->init.eflags;

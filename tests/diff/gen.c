@@ -52,6 +52,8 @@ static void make_group(struct gen *q, struct seq *s, unsigned self)
         put_string(q);
     else if (dice >= 75 && q->features & FEAT_SYSTEM)
         put_system(q, self, s->ngroups);
+    else if (dice >= 71)
+        put_extension(q);
     else
         put_weighted_form(q);
     if (!q->g->main_len)
@@ -80,11 +82,29 @@ static void init_fx(struct gen *q, struct cpu_state *c)
     }
 }
 
+static void choose_segment(struct gen *q, struct cpu_state *c, unsigned seg, unsigned entry)
+{
+    c->sel[seg] = LDT_SEL(entry);
+    q->base_of[seg - 4] = ldt_entries[entry].base;
+}
+
+/* Two kinds of GS, alone (so that the translator may have the real FS for it) or beside an FS. */
+static void init_fs_gs(struct gen *q, struct cpu_state *c)
+{
+    unsigned dice = rnd(q, 100);
+
+    choose_segment(q, c, 4, dice < 30 ? LDT_BIG : LDT_FS);
+    choose_segment(q, c, 5, dice % 2 ? LDT_BIG : LDT_GS);
+    if (dice >= 70) {
+        c->sel[4] = 0;
+        q->base_of[0] = 0;
+    }
+}
+
 static void init_state(struct gen *q, struct seq *s)
 {
     struct cpu_state *c = &s->init;
-    static const uint16_t sels[6] = {SEL_DATA, SEL_CODE32,      SEL_DATA,
-                                     SEL_DATA, LDT_SEL(LDT_FS), LDT_SEL(LDT_GS)};
+    static const uint16_t sels[6] = {SEL_DATA, SEL_CODE32, SEL_DATA, SEL_DATA, 0, 0};
 
     for (unsigned i = 0; i < 8; i++)
         c->gpr[i] = chance(q, i >= 3 ? 75 : 30) ? rnd_pointer(q) : rnd_value(q);
@@ -95,8 +115,7 @@ static void init_state(struct gen *q, struct seq *s)
     if (chance(q, 10))
         c->eflags |= EFLAGS_ID;
     memcpy(c->sel, sels, sizeof sels);
-    if (chance(q, 30))
-        c->sel[4] = LDT_SEL(LDT_BIG);
+    init_fs_gs(q, c);
     if (s->code16)
         c->sel[1] = LDT_SEL(LDT_CODE16);
     init_fx(q, c);

@@ -1,6 +1,6 @@
 /*
  * The generator's insides, shared by its files: gen.c (sequences), gen_insn.c
- * (instructions) and gen_system.c (system-level ones).  World: hosted tests.
+ * (instructions), gen_flow.c (near transfers), gen_fp.c (x87 and vectors) and gen_system.c (system-level ones).  World: hosted tests.
  */
 #ifndef TESTS_DIFF_GEN_H
 #define TESTS_DIFF_GEN_H
@@ -17,6 +17,7 @@ struct gen {
     uint8_t operand[8]; /* ModRM and what follows it */
     unsigned operand_len, base, index;
     unsigned features;
+    uint32_t base_of[2]; /* of FS and GS at the start */
 };
 
 #define NO_REG 0xff
@@ -35,6 +36,7 @@ void put_n(struct gen *q, uint32_t x, unsigned n);
 void put_mov(struct gen *q, unsigned reg, uint32_t value);
 uint32_t good_pointer(struct gen *q);
 void choose_operand(struct gen *q, unsigned reg, bool mem);
+void operand_n(struct gen *q, uint32_t x, unsigned n);
 void put_operand(struct gen *q);
 void put_setup(struct gen *q);
 void choose_sizes(struct gen *q, struct prefixes *p, bool no66);
@@ -47,6 +49,8 @@ void put_jump(struct gen *q, unsigned self, unsigned ngroups);
 void put_indirect(struct gen *q, unsigned self, unsigned ngroups);
 void put_special(struct gen *q);
 void put_fp(struct gen *q);
+void put_vex(struct gen *q, unsigned map, unsigned pp, bool w, unsigned vvvv, bool l);
+void put_extension(struct gen *q);
 void put_weighted_form(struct gen *q);
 unsigned pick_ext(struct gen *q, unsigned mask);
 uint32_t offset_in_segment(struct gen *q);

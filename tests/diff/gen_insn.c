@@ -100,10 +100,12 @@ uint32_t offset_in_segment(struct gen *q)
     return chance(q, 85) ? rnd(q, 0xf00) : rnd(q, 0xa000);
 }
 
-/* Where a base register should point for the segment that will be used. */
+/* Where a base register should point for the segment that will be used; LDT_BIG has something below its base, too. */
 uint32_t good_pointer(struct gen *q)
 {
-    return q->seg_prefix == 0x64 || q->seg_prefix == 0x65 ? offset_in_segment(q) : rnd_pointer(q);
+    if (q->seg_prefix != 0x64 && q->seg_prefix != 0x65)
+        return rnd_pointer(q);
+    return chance(q, 10) ? 0u - rnd(q, 0x1000) : offset_in_segment(q);
 }
 
 static void operand_byte(struct gen *q, uint8_t b)
@@ -111,7 +113,7 @@ static void operand_byte(struct gen *q, uint8_t b)
     q->operand[q->operand_len++] = b;
 }
 
-static void operand_n(struct gen *q, uint32_t x, unsigned n)
+void operand_n(struct gen *q, uint32_t x, unsigned n)
 {
     for (; n; n--, x >>= 8)
         operand_byte(q, (uint8_t)x);
@@ -356,94 +358,6 @@ void put_string(struct gen *q)
     put(q, op[rnd(q, ARRAY_SIZE(op))]);
 }
 
-void set_fix(struct gen *q, unsigned size, bool abs, unsigned target)
-{
-    q->g->fix_at = q->g->len;
-    q->g->fix_size = (uint8_t)size;
-    q->g->fix_abs = abs;
-    q->g->target = (uint8_t)target;
-    put_n(q, 0, size);
-}
-
-unsigned rnd_target(struct gen *q, unsigned self, unsigned ngroups)
-{
-    return chance(q, 80) ? self + 1 + rnd(q, ngroups - self) : rnd(q, ngroups + 1);
-}
-
-/* A direct transfer: Jcc, JMP, CALL, LOOPcc, JECXZ in all sizes of the code's own operand size. */
-void put_jump(struct gen *q, unsigned self, unsigned ngroups)
-{
-    unsigned target = rnd_target(q, self, ngroups), kind = rnd(q, 10);
-    unsigned z = q->code32 ? 4 : 2;
-
-    if (kind >= 8 && chance(q, 60))
-        put_mov(q, 1, rnd(q, 4));
-    q->g->main_at = q->g->len;
-    if (kind >= 8 && chance(q, 30)) /* counter size */
-        put(q, 0x67);
-    if (kind < 8 && chance(q, 5))
-        put(q, chance(q, 50) ? 0x2e : 0x3e); /* branch hints */
-    if (kind < 3) {
-        put(q, (uint8_t)(0x70 + rnd(q, 16)));
-        set_fix(q, 1, false, target);
-    } else if (kind < 5) {
-        put(q, 0x0f);
-        put(q, (uint8_t)(0x80 + rnd(q, 16)));
-        set_fix(q, z, false, target);
-    } else if (kind == 5) {
-        put(q, 0xeb);
-        set_fix(q, 1, false, target);
-    } else if (kind < 8) {
-        put(q, kind == 6 ? 0xe9 : 0xe8);
-        set_fix(q, z, false, target);
-    } else {
-        put(q, (uint8_t)(0xe0 + rnd(q, 4)));
-        set_fix(q, 1, false, target);
-    }
-}
-
-/* RET and the indirect forms, through the stack or the table at the start of the arena. */
-void put_indirect(struct gen *q, unsigned self, unsigned ngroups)
-{
-    unsigned target = rnd_target(q, self, ngroups), ext = chance(q, 50) ? 2 : 4;
-    unsigned z = q->code32 ? 4 : 2;
-
-    if (chance(q, 40)) {
-        if (z == 2) {
-            put(q, 0x68);
-            set_fix(q, 2, true, target);
-        } else {
-            put(q, 0x68);
-            set_fix(q, 4, true, target);
-        }
-        q->g->main_at = q->g->len;
-        bool pop = chance(q, 40);
-        put(q, pop ? 0xc2 : 0xc3);
-        if (pop)
-            put_n(q, rnd(q, 16) * 4, 2);
-    } else if (!q->code32 || chance(q, 50)) {
-        unsigned reg = rnd(q, 8);
-        put(q, (uint8_t)(0xb8 + reg));
-        set_fix(q, z, true, target);
-        q->g->main_at = q->g->len;
-        put(q, 0xff);
-        put(q, (uint8_t)(0xc0 | ext << 3 | reg));
-    } else if (chance(q, 50)) {
-        q->g->main_at = q->g->len;
-        put(q, 0xff);
-        put(q, (uint8_t)(ext << 3 | 5));
-        put_n(q, DATA_BASE + 4 * target, 4);
-    } else {
-        unsigned reg = pick_ext(q, 0xef);
-        put_mov(q, reg, target);
-        q->g->main_at = q->g->len;
-        put(q, 0xff);
-        put(q, (uint8_t)(ext << 3 | 4));
-        put(q, (uint8_t)(2 << 6 | reg << 3 | 5));
-        put_n(q, DATA_BASE, 4);
-    }
-}
-
 #define POPF_SAFE (EFLAGS_ARITH | EFLAGS_DF | EFLAGS_ID | EFLAGS_NT)
 
 /* PUSHF as it is; POPF of an image without TF and AC; ENTER; INT n. */
@@ -483,80 +397,67 @@ void put_special(struct gen *q)
     }
 }
 
-/* x87: D8..DF but for the environment's loads and stores, whose pointers no model keeps. */
-static unsigned choose_x87(struct gen *q)
-{
-    unsigned op = 0xd8 + rnd(q, 8), ext = rnd(q, 8);
-    bool mem = chance(q, 50);
+/* Later instructions on general registers, told by a mandatory prefix or by VEX. */
+struct extension {
+    uint8_t map, pp, op, ext; /* ext: the only /digit, or 8 */
+    bool vex, mem, imm;
+    uint16_t undef;
+};
+enum { SZAP = SF | ZF | AF | PF };
 
-    if (mem && ((op == 0xd9 && (ext == 4 || ext == 6)) || (op == 0xdd && (ext == 4 || ext == 6))))
-        ext = 0;
-    choose_operand(q, ext, mem);
-    return op;
-}
+static const struct extension extensions[] = {
+    {1, 2, 0xb8, 8, false, false, false, 0},                 /* POPCNT */
+    {1, 2, 0xbc, 8, false, false, false, OF | SF | AF | PF}, /* TZCNT */
+    {1, 2, 0xbd, 8, false, false, false, OF | SF | AF | PF}, /* LZCNT */
+    {2, 0, 0xf0, 8, false, true, false, 0},                  /* MOVBE */
+    {2, 0, 0xf1, 8, false, true, false, 0},
+    {2, 3, 0xf0, 8, false, false, false, 0},                 /* CRC32 */
+    {2, 3, 0xf1, 8, false, false, false, 0},
+    {2, 1, 0xf6, 8, false, false, false, 0},                 /* ADCX */
+    {2, 2, 0xf6, 8, false, false, false, 0},                 /* ADOX */
+    {2, 0, 0xf2, 8, true, false, false, AF | PF},            /* ANDN */
+    {2, 0, 0xf3, 1, true, false, false, AF | PF},            /* BLSR */
+    {2, 0, 0xf3, 2, true, false, false, SZAP},               /* BLSMSK: ZF is cleared, as it can't be zero */
+    {2, 0, 0xf3, 3, true, false, false, AF | PF},            /* BLSI */
+    {2, 0, 0xf5, 8, true, false, false, AF | PF},            /* BZHI */
+    {2, 2, 0xf5, 8, true, false, false, 0},                  /* PEXT */
+    {2, 3, 0xf5, 8, true, false, false, 0},                  /* PDEP */
+    {2, 3, 0xf6, 8, true, false, false, 0},                  /* MULX */
+    {2, 0, 0xf7, 8, true, false, false, SF | AF | PF},       /* BEXTR */
+    {2, 1, 0xf7, 8, true, false, false, 0},                  /* SHLX SARX SHRX */
+    {2, 2, 0xf7, 8, true, false, false, 0},
+    {2, 3, 0xf7, 8, true, false, false, 0},
+    {3, 3, 0xf0, 8, true, false, true, 0},                   /* RORX */
+};
 
-/* EXTRQ, INSERTQ: with 66 or F2, between registers; the rest of these opcodes is undefined, its length too. */
-static bool op_is_sse4a(unsigned op) { return op == 0x78 || op == 0x79; }
-
-static bool sse_opcode_wanted(unsigned op)
-{
-    if (op >= 0x10 && op <= 0x17)
-        return true;
-    if (op >= 0x28 && op <= 0x2f)
-        return true;
-    if (op >= 0x50 && op <= 0x77)
-        return true;
-    if (op_is_sse4a(op) || (op >= 0x7c && op <= 0x7f))
-        return true;
-    return op == 0xc2 || (op >= 0xc4 && op <= 0xc6) || (op >= 0xd0 && op != 0xf7 && op != 0xff);
-}
-
-static unsigned choose_sse(struct gen *q)
-{
-    unsigned op;
-
-    do
-        op = rnd(q, 256);
-    while (!sse_opcode_wanted(op));
-    choose_operand(q, rnd(q, 8), op != 0x77 && !op_is_sse4a(op) && chance(q, 40));
-    return op;
-}
-
-/* A pointer that is aligned more often than not, for the instructions that ask for it. */
-static void put_fp_setup(struct gen *q)
-{
-    if (q->base != NO_REG && q->base != 4)
-        put_mov(q, q->base, rnd_pointer(q) & ~(chance(q, 60) ? 15u : 0u));
-    if (q->index != NO_REG && q->index != q->base)
-        put_mov(q, q->index, rnd(q, 16) * 16);
-}
-
-void put_fp(struct gen *q)
+void put_extension(struct gen *q)
 {
     static const uint8_t mandatory[4] = {0, 0x66, 0xf3, 0xf2};
-    struct prefixes p = {.n = 0};
+    const struct extension *e = &extensions[rnd(q, ARRAY_SIZE(extensions))];
+    bool mem = e->mem || chance(q, 50);
+    struct prefixes p;
 
-    q->osz = q->asz = q->code32;
-    q->seg_prefix = 0;
-    bool x87 = chance(q, 45);
-    unsigned op = x87 ? choose_x87(q) : choose_sse(q);
-    if (chance(q, 90))
-        put_fp_setup(q);
-    if (!x87 && op_is_sse4a(op))
-        prefix_add(q, &p, mandatory[chance(q, 50) ? 1 : 3]);
-    else if (!x87 && chance(q, 75))
-        prefix_add(q, &p, mandatory[1 + rnd(q, 3)]);
+    choose_sizes(q, &p, e->vex || e->pp == 1);
+    choose_operand(q, e->ext < 8 ? e->ext : rnd(q, 8), mem);
+    if (mem && chance(q, 85))
+        put_setup(q);
+    if (e->pp && !e->vex)
+        prefix_add(q, &p, mandatory[e->pp]);
+    if (p.n < 4 && chance(q, 1)) /* #UD; with more prefixes the instruction might be too long besides */
+        prefix_add(q, &p, 0xf0);
     put_prefixes(q, &p);
-    if (!x87)
+    if (e->vex) {
+        put_vex(q, e->map, e->pp, chance(q, 10), e->imm || chance(q, 2) ? 0 : rnd(q, chance(q, 90) ? 8 : 16), chance(q, 2));
+    } else {
         put(q, 0x0f);
-    put(q, (uint8_t)op);
-    if (x87 || op != 0x77)
-        put_operand(q);
-    if (!x87 && ((op >= 0x70 && op <= 0x73) || op == 0xc2 || (op >= 0xc4 && op <= 0xc6)))
-        put(q, (uint8_t)rnd(q, chance(q, 70) ? 16 : 256));
-    if (!x87 && op == 0x78) /* two immediates */
-        put_n(q, (uint32_t)rnd64(&q->rng), 2);
-    q->g->undef = 0;
+        if (e->map > 1)
+            put(q, 0x38);
+    }
+    put(q, e->op);
+    put_operand(q);
+    if (e->imm)
+        put(q, (uint8_t)rnd_value(q));
+    q->g->undef = e->undef;
 }
 
 void put_weighted_form(struct gen *q)

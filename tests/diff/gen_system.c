@@ -74,6 +74,15 @@ static void put_mov_to_seg(struct gen *q)
     put_restore(q, seg == 1 || seg > 5 ? 0 : seg);
 }
 
+/* From here on the stack pointer is SP. */
+static void put_stack16(struct gen *q)
+{
+    put_mov(q, 0, LDT_SEL(LDT_STACK16));
+    q->g->main_at = q->g->len;
+    put(q, 0x8e);
+    put(q, 0xd0);
+}
+
 static void put_pop_to_seg(struct gen *q)
 {
     unsigned seg = rnd_data_seg(q);
@@ -278,7 +287,10 @@ void put_system(struct gen *q, unsigned self, unsigned ngroups)
     switch (rnd(q, 12)) {
     case 0:
     case 1:
-        put_mov_to_seg(q);
+        if (chance(q, 12))
+            put_stack16(q);
+        else
+            put_mov_to_seg(q);
         break;
     case 2:
     case 3:

@@ -12,6 +12,8 @@ check_PROGRAMS += %reldir%/difftest
     %reldir%/forms.def \
     %reldir%/gen.c \
     %reldir%/gen.h \
+    %reldir%/gen_flow.c \
+    %reldir%/gen_fp.c \
     %reldir%/gen_insn.c \
     %reldir%/gen_system.c \
     %reldir%/main.c \

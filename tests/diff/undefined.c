@@ -29,7 +29,7 @@ static bool both_fault_at(const struct outcome *a, const struct outcome *b)
 }
 
 /*
- * An x87, MMX or SSE instruction with two reasons to fault.  The interpreter
+ * An x87, MMX, SSE or AVX instruction with two reasons to fault.  The interpreter
  * fetches the operand before the FPU sees the instruction, so that a memory
  * fault comes before #UD and #MF (and a limit before an alignment); and an x87 store whose exception is
  * unmasked stores nothing and so never meets its page.
@@ -38,7 +38,7 @@ static bool fp_fault_order(const struct seq *s, const struct outcome *a, const s
 {
     const uint8_t *p = seq_main_opcode(s, b);
 
-    if (!s->fp || !p || !is_memory_fault(b) || !(p[0] == 0x0f || (p[0] & 0xf8) == 0xd8))
+    if (!s->fp || !p || !is_memory_fault(b) || !(p[0] == 0x0f || (p[0] & 0xfe) == 0xc4 || (p[0] & 0xf8) == 0xd8))
         return false;
     if (both_fault_at(a, b) &&
         (a->vec == VEC_UD || a->vec == VEC_MF || (a->vec == VEC_GP && b->vec == VEC_SS)))
@@ -135,6 +135,18 @@ static bool host_syscall(const struct seq *s, const struct outcome *a, const str
     return p[1] == 0x05 || (p[1] == 0x07 && both_fault_at(a, b) && faulted(a, VEC_GP, 0));
 }
 
+/* On AMD's CPUs MOV CR0 with LOCK is MOV CR8, privileged (APM vol. 3, AltMovCr8); elsewhere and in the model it is #UD. */
+static bool locked_mov_cr(const struct seq *s, const struct outcome *a, const struct outcome *b)
+{
+    const uint8_t *p = seq_main_opcode(s, b);
+
+    if (!p || *p != 0xf0 || !both_fault_at(a, b) || !faulted(a, VEC_GP, 0) || !faulted(b, VEC_UD, 0))
+        return false;
+    while (*p == 0xf0 || *p == 0x66 || *p == 0x67 || *p == 0xf2 || *p == 0xf3 || (*p & 0xe7) == 0x26 || (*p & 0xfe) == 0x64)
+        p++;
+    return p[0] == 0x0f && (p[1] == 0x20 || p[1] == 0x22);
+}
+
 static const struct {
     const char *name;
     bool (*allows)(const struct seq *, const struct outcome *a, const struct outcome *b);
@@ -147,6 +159,7 @@ static const struct {
     {"UD0, UD1: length", ud_length},
     {"PUSH Sreg: upper half", push_upper_half},
     {"SYSCALL, SYSRET: the host's", host_syscall},
+    {"LOCK MOV CR: CR8", locked_mov_cr},
 };
 
 _Static_assert(ARRAY_SIZE(rules) == UNDEFINED_RULES, "diff.h has their number");

@@ -167,6 +167,22 @@ static void setup_paging(void)
     __asm__ volatile("movl %0, %%cr3" : : "r"((uint32_t)kernel_pdpt - KERNEL_BASE) : "memory");
 }
 
+/* All that the CPU has: only then may user code run directly. */
+static void setup_xsave(void)
+{
+    uint32_t a = 1, b, c, d;
+
+    __asm__("cpuid" : "+a"(a), "=b"(b), "=c"(c), "=d"(d));
+    if (!(c & BIT(26)))
+        return;
+    __asm__ volatile("movl %%cr4, %0" : "=r"(a));
+    __asm__ volatile("movl %0, %%cr4" : : "r"(a | CR4_OSXSAVE));
+    a = 0xd;
+    c = 0;
+    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    __asm__ volatile("xsetbv" : : "a"(a), "d"(d), "c"(0));
+}
+
 static void setup_tables(void)
 {
     struct table_register gdt = {sizeof tables.gdt - 1, (uint32_t)tables.gdt};
@@ -284,6 +300,7 @@ void replay_main(const uint32_t *mbi)
 
     setup_tables();
     setup_paging();
+    setup_xsave();
     if (!(info[0] & 8) || info[5] == 0) {
         put_text("FAIL no module with records\n");
         finish();
