@@ -8,7 +8,7 @@
  * instruction that has met one twice is noted here, by the physical address of its
  * bytes, and the TUs that it is in are dropped; translated anew it looks where its operand lies
  * and either calls out, to have the access made by the monitor, or runs as it
- * stands (emit_adapted() in translate.c).  It is the same few dozen of a kernel's
+ * stands (tr_adapt.c).  It is the same few dozen of a kernel's
  * instructions that do it all, and the test costs them next to nothing
  * elsewhere, so no note is taken back but by another that needs its place.
  *

@@ -22,6 +22,7 @@
 #define TU_MAX_INSNS 12
 #define TU_MAX (1u << 16)
 #define TU_MAP_MAX 64
+#define TU_ROOM 2048u /* bytes of TC that one may take, at most */
 #define HASH_SIZE (1u << 16)
 
 /* What a TU assumes of the vCPU's mode; part of its key. */

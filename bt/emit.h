@@ -4,7 +4,7 @@
  * World: monitor.  `p` is the writable alias, `tca` the address at which the
  * byte will run; both advance together.  Every emitter is flags-neutral unless its
  * name says otherwise.  Overflow is the caller's: it reserves room for the
- * worst case first (translate.c).
+ * worst case first (tu_new()).
  */
 #ifndef BT_EMIT_H
 #define BT_EMIT_H

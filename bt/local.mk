@@ -17,5 +17,13 @@ libmonitor_a_SOURCES += \
     %reldir%/smc.c \
     %reldir%/state.c \
     %reldir%/tc.c \
+    %reldir%/tr_adapt.c \
+    %reldir%/tr_exit.c \
+    %reldir%/tr_flags.c \
+    %reldir%/tr_flow.c \
+    %reldir%/tr_ident.c \
+    %reldir%/tr_segment.c \
+    %reldir%/tr_system.c \
     %reldir%/translate.c \
+    %reldir%/translate.h \
     %reldir%/windata.h

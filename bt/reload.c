@@ -6,7 +6,7 @@
  * holds that very selector. The load must still look at the descriptor, which may have been rewritten since
  * (SDM vol. 3A 3.4.3). So the data page keeps, for each register whose selector could be loaded again without
  * any effect, what the descriptor then says; the translation of a load compares selector and descriptor with
- * that, and calls the monitor if they differ (translate.c).
+ * that, and calls the monitor if they differ (tr_segment.c).
  *
  * What is kept stays true as long as the register, the tables' places and the flat stack segment, through which
  * the translation reads the descriptor, stay what they are. reload_note() is called before translated code

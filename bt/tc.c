@@ -174,7 +174,7 @@ struct tu *tu_new(struct vm *vm)
     struct bt *bt = vm->bt;
     struct tu *t;
 
-    if (bt->ntus == TU_MAX || bt->nmaps + TU_MAP_MAX > bt->maps_max || bt->tc_next + 2048 > bt->tc_limit)
+    if (bt->ntus == TU_MAX || bt->nmaps + TU_MAP_MAX > bt->maps_max || bt->tc_next + TU_ROOM > bt->tc_limit)
         bt_flush(vm, BT_FLUSH_FULL);
     t = &bt->tu[bt->ntus];
     memset(t, 0, sizeof *t);
