@@ -8,6 +8,8 @@
 #include <asm/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/perf_event.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -301,6 +303,35 @@ static void test_state(long n)
         syscall(SYS_arch_prctl, ARCH_GET_GS, &got_gs);
         ok(rc == 0 && gs_kept == sel_gs && got_gs == 0x10000, "GS of the LDT");
     }
+    vm_free(&vm);
+}
+
+static int watch_writes(volatile uint64_t *p)
+{
+    struct perf_event_attr a = { .type = PERF_TYPE_BREAKPOINT, .size = sizeof(a), .bp_type = HW_BREAKPOINT_W,
+                                 .bp_addr = (uintptr_t)p, .bp_len = HW_BREAKPOINT_LEN_8, .exclude_kernel = 1 };
+
+    return (int)syscall(SYS_perf_event_open, &a, 0, -1, -1, 0);
+}
+
+/* A data breakpoint of the host's, at an address that the monitor has as well: the host's writes hit it, the monitor's do not. */
+static void test_watch(long n)
+{
+    struct vm vm = vm_new();
+    uint64_t address = MON_PRIVATE + PRIVATE_SIZE / 2, hits = 0;
+    volatile uint64_t *p = mmap((void *)address, 4096, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    int fd = p == MAP_FAILED ? -1 : watch_writes(p);
+
+    ok(fd >= 0, "a breakpoint in the kernel");
+    for (long i = 0; fd >= 0 && i < n; i++) {
+        *p = 1;
+        ok(probe(&vm, address, SELFTEST_WRITE, FINE), "not met by the monitor");
+        *p = 2;
+        ok(read(fd, &hits, sizeof(hits)) == sizeof(hits) && hits == 2 * (uint64_t)i + 2, "met by the host, each time");
+    }
+    close(fd);
+    munmap((void *)address, 4096);
     vm_free(&vm);
 }
 
@@ -890,7 +921,7 @@ static const struct {
     void (*test)(long);
     long number;
 } tests[] = {
-    { "basic", test_basic, 0 },   { "aspace", test_aspace, 0 }, { "state", test_state, 5 },  { "alarm", test_alarm, 0 },
+    { "basic", test_basic, 0 },   { "aspace", test_aspace, 0 }, { "state", test_state, 5 }, { "watch", test_watch, 5 },  { "alarm", test_alarm, 0 },
     { "busy", test_busy, 0 },     { "deferred", test_deferred, 5 }, { "tracer", test_tracer, 30 }, { "errors", test_errors, 0 }, { "limit", test_limit, 0 },  { "dead", test_dead, 0 },
     { "starve", test_starve, 200 }, { "leak", test_leak, 20 },    { "pinned", test_pinned, 0 }, { "fuzz", test_fuzz, 500 }, { "stress", test_stress, 20 },
     { "count", test_count, 0 },   { "many", test_many, 10 },    { "spin", test_spin, 0 },    { "interrupts", test_interrupts, 2000 },
