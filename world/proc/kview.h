@@ -18,8 +18,8 @@
 
 #define STACK_BLOCK 0x100000ul /* size and alignment */
 #define STACK_SIG_OFF 0x2000ul
-#define STACK_SIG_SIZE 0x10000ul
-#define STACK_MON_OFF 0x14000ul
+#define STACK_SIG_SIZE 0x40000ul /* some 80 frames */
+#define STACK_MON_OFF 0x44000ul
 
 #define ARENA_SIZE (256ul << 20)
 #define WIN_SIZE 0x400000ul

@@ -13,7 +13,8 @@
  * code they end the run; in the monitor they set v->attention, which the entry code tests; between that test
  * and the guest's first instruction (or the system call that sleeps) they send the entry code back.
  *
- * A fault in the monitor is our own bug: it ends the VM with a dump.
+ * A fault in the monitor is our own bug: it ends the VM with a dump.  So do signals that nest without end: a frame that
+ * finds no room on the signal stack would kill us without a word.
  */
 #include "world/proc/kview.h"
 #include "world/proc/sigframe.h"
@@ -27,6 +28,12 @@ __attribute__((noreturn)) static void leave(struct vcpu *v, const struct sig_con
     uint64_t mask = sig_xfeatures(mc);
 
     proc_leave_guest(v, mc->fpstate, (uint32_t)mask, (uint32_t)(mask >> 32));
+}
+
+/* Is half of the signal stack full of handlers that did not come to their end? */
+static bool nested_deep(void)
+{
+    return ((uint64_t)__builtin_frame_address(0) & (STACK_BLOCK - 1)) < STACK_SIG_OFF + STACK_SIG_SIZE / 2;
 }
 
 /* A fault in the monitor: leave a dump that a maintainer can use. */
@@ -44,8 +51,8 @@ __attribute__((noreturn, cold)) static void monitor_fault(struct world *w, int s
     if (sig == SIG_SYS)
         fmt(msg, sizeof msg, "world: the sandbox refused system call %d", info->syscall);
     else
-        fmt(msg, sizeof msg, "world: signal %d (trap %u) in the monitor at proc_main%+ld", sig,
-            (unsigned)mc->trapno, (long)(mc->ip - (uint64_t)proc_main));
+        fmt(msg, sizeof msg, "world: %s %d (trap %u) in the monitor at proc_main%+ld",
+            nested_deep() ? "signals nest, the last is" : "signal", sig, (unsigned)mc->trapno, (long)(mc->ip - (uint64_t)proc_main));
     fmt(w->cross->stop_msg, sizeof w->cross->stop_msg, "%s", msg); /* the dump may fault */
     n = (size_t)fmt(dump, size,
                     "monitor: rip %#lx rsp %#lx err %#lx cr2 %#lx cs %#x flags %#lx\n"
@@ -69,7 +76,7 @@ void proc_signal_sync(int sig, void *info_, void *context)
     struct vcpu *v = w->entered;
 
     if (!sig_from_guest(mc) || !v) {
-        if (mc->ip != (uint64_t)proc_xrstor_insn)
+        if (mc->ip != (uint64_t)proc_xrstor_insn || nested_deep())
             monitor_fault(w, sig, info, mc);
         mc->ip = (uint64_t)proc_xrstor_refused;
         return;
@@ -112,7 +119,8 @@ void proc_signal_async(int sig, void *info, void *context)
     struct sig_context *mc = &((struct sig_ucontext *)context)->mc;
     struct vcpu *v = w->entered;
 
-    (void)info;
+    if (unlikely(nested_deep()) && !w->dying)
+        monitor_fault(w, sig, info, mc);
     proc_event(w, sig);
     if (v && sig_from_guest(mc)) {
         sig_gpr_take(v, mc);
