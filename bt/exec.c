@@ -487,6 +487,15 @@ static enum next through_gate(struct vcpu *v, struct tu *t, enum callout kind, u
     return NEXT_LOOKUP;
 }
 
+/* The guest is at a boundary before it came to one that was planted for an event: that is still to be looked at. */
+static inline void unplant_early(struct vcpu *v)
+{
+    if (v->vm->bt->nplants) {
+        bt_unplant(v->vm->bt);
+        v->attention = 1;
+    }
+}
+
 static enum next take_callout(struct vcpu *v, tca_t *tca)
 {
     struct bt *bt = v->vm->bt;
@@ -494,10 +503,7 @@ static enum next take_callout(struct vcpu *v, tca_t *tca)
     struct tu *t = &bt->tu[no];
 
     v->vm->stats->callouts++;
-    if (bt->nplants) {
-        bt_unplant(bt);
-        v->attention = 1;
-    }
+    unplant_early(v);
     bt_flags_in(v, bt);
     switch (arg & 15) {
     case CO_EXIT:
@@ -584,7 +590,7 @@ static enum next take_page_fault(struct vcpu *v, tca_t *tca)
         v->vm->bt->reason = REASON_TRUE;
         if (!bt_sync_fault(v, e.tca, &t, &n))
             BUG("page fault outside translated instructions");
-        bt_unplant(v->vm->bt);
+        unplant_early(v);
         check_fault(v, t, n);
         v->vm->bt->prefill = true;
         v->vm->bt->prefill_gla = e.cr2;
@@ -595,7 +601,7 @@ static enum next take_page_fault(struct vcpu *v, tca_t *tca)
         v->vm->bt->reason = REASON_EMULATED;
         if (!bt_sync_fault(v, e.tca, &t, &n))
             BUG("page fault outside translated instructions");
-        bt_unplant(v->vm->bt);
+        unplant_early(v);
         check_forget(v->vm->bt);
         return interpret(v, t, n, tca);
     }
@@ -623,7 +629,7 @@ static __attribute__((noinline)) enum next take_fault(struct vcpu *v, tca_t *tca
     }
     if (!bt_sync_fault(v, e.tca, &t, &n))
         BUG("fault outside translated instructions");
-    bt_unplant(bt);
+    unplant_early(v);
     check_forget(bt);
     switch (e.vec) {
     case VEC_GP:

@@ -134,6 +134,8 @@ enum phys_kind phys_kind(const struct vm *vm, gpa_t gpa) { return gpa < vm->ram_
 bool mmu_peek(struct vcpu *v, gla_t gla, struct walk *w)
 {
     (void)v;
+    if (gla >= FAKE_BT_TOP)
+        gla = gla - FAKE_BT_TOP + FAKE_BT_TOP_AT;
     if (gla >= FAKE_BT_RAM || fake_bt.map[gla >> PAGE_SHIFT] == NO_GPN)
         return false;
     *w = (struct walk){gpn_to_gpa(fake_bt.map[gla >> PAGE_SHIFT]) + page_offset(gla), PAGE_SIZE, true, true, false,
