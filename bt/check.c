@@ -100,8 +100,10 @@ static bool try_step(struct vcpu *v, struct check *c, const struct tu *t, unsign
     struct bt_insn in;
     struct fault f;
 
-    if (t->gpn[1] != NO_GPN)
+    if (t->gpn[1] != NO_GPN) {
+        c->mask[i] = 0; /* it may be a POPF, as below */
         return false;
+    }
     world_fence_begin(v->vm);
     bt_decode(&bt->decoder, phys_hva(v->vm, gpn_to_gpa(gpn)) + page_offset(gla),
               PAGE_SIZE - page_offset(gla) < 15 ? PAGE_SIZE - page_offset(gla) : 15, &in);

@@ -173,6 +173,9 @@ static int classify(const ZydisDecodedInstruction *zi, const uint8_t *bytes, con
         return in->osz16 ? CL_INTERP_END : c;
     case CL_LOOP:
         return in->osz16 ? CL_INTERP_END : c;
+    case CL_IDENT:
+        /* ENTER may copy what it has just overwritten: after a hidden fault it would do so anew. */
+        return zi->mnemonic == ZYDIS_MNEMONIC_ENTER && (zi->raw.imm[1].value.u & 31) > 1 ? CL_INTERP : c;
     default:
         return c;
     }

@@ -2,14 +2,15 @@
 /*
  * Random bytes as guest code, in random modes, under random switches.
  *
- *   fuzz_translate [-t SECONDS] [-n CASES] [-s SEED] [-c CASE]
+ *   fuzz_translate [-t SECONDS] [-n CASES] [-s SEED] [-c CASE [-v]]
  *
  * Each case is run twice: by the interpreter, and translated on the emulated
  * CPU of tests/fake/world_bt.c, with attentions and hidden faults thrown in.  If the
  * interpreter comes to an end (every exception leads to a HLT), the translated
  * run must end in the same state.  In any case no assertion may fail, no byte
  * outside the translations may change, and all of the translator's lists must agree.
- * A case depends on seed and number only: -c runs one again.
+ * A case depends on seed and number only: -c runs one again, -v shows each interpreted instruction and
+ * the state at each entry to translations.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@
 #define V (&fake_bt.vcpu)
 
 static uint64_t rng;
+static bool verbose;
 static struct {
     unsigned long cases, ended, stopped, endless, translated, enters;
 } count;
@@ -150,6 +152,17 @@ static void restore(const struct end *e)
 
 static bool over(void) { return V->halted || fake_bt.vm.stop; }
 
+static void trace(const char *who)
+{
+    uint32_t at = V->seg[SEG_CS].base + V->eip;
+
+    printf("# %s %08x:", who, V->eip);
+    for (unsigned i = 0; i < 8; i++)
+        printf(" %02x", fake_bt.vm.ram[(at + i) & (FAKE_BT_RAM - 1)]);
+    printf(" cpl %u efl %08x a %x c %x d %x b %x sp %x bp %x si %x di %x\n", V->cpl, V->eflags, V->gpr[0], V->gpr[1],
+           V->gpr[2], V->gpr[3], V->gpr[4], V->gpr[5], V->gpr[6], V->gpr[7]);
+}
+
 /*
  * True: it came to an end that can be compared.  A REP that goes on for longer than the interpreter's slice may
  * overwrite itself, and then it matters where it was interrupted.
@@ -159,6 +172,8 @@ static bool run_interpreted(void)
     for (unsigned i = 0; i < MAX_STEPS && !over(); i++) {
         uint32_t eip = V->eip, ecx = V->gpr[REG_ECX];
 
+        if (verbose)
+            trace("interpreted");
         interp_run_one(V);
         if (V->eip == eip && ecx - V->gpr[REG_ECX] >= INTERP_REP_MAX)
             return false;
@@ -173,6 +188,8 @@ static void run_translated(bool storm, unsigned max)
             memset(fake_bt.hidden, 1, sizeof fake_bt.hidden);
         fake_bt.attention_in = storm ? 1 + rnd(80) : 4000;
         V->attention = 0;
+        if (verbose)
+            trace("translated ");
         if (bt_can_run(V))
             bt_run(V);
         else
@@ -308,7 +325,7 @@ int main(int argc, char **argv)
     long seconds = 20;
     int c;
 
-    while ((c = getopt(argc, argv, "t:n:s:c:")) != -1) {
+    while ((c = getopt(argc, argv, "t:n:s:c:v")) != -1) {
         if (c == 't')
             seconds = atol(optarg);
         else if (c == 'n')
@@ -317,6 +334,8 @@ int main(int argc, char **argv)
             seed = strtoull(optarg, NULL, 0);
         else if (c == 'c')
             only = strtoul(optarg, NULL, 0);
+        else if (c == 'v')
+            verbose = true;
         else
             return 2;
     }

@@ -936,6 +936,23 @@ Test(bt_translate, attention_anywhere)
     }
 }
 
+/* An event within a translation waits for the next boundary; a fault before that is one, and the event is not forgotten. */
+Test(bt_translate, attention_before_fault)
+{
+    for (unsigned n = 1; n <= 6; n++) {
+        fake_bt_new(NULL);
+        fake_bt_vcpu(3);
+        CODE_IS(CODE, "\x90\x9d\xf4");                      /* nop; popf; hlt */
+        fake_bt_code(FAKE_BT_HANDLERS + 16 * VEC_PF, "\xb1\x64\xe2\xfe\xf4", 5); /* mov $100, %cl; loop .; hlt */
+        V->eip = CODE;
+        V->gpr[REG_ESP] = FAKE_BT_RAM;
+        fake_bt.attention_in = n;
+        bt_run(V);
+        cr_expect(V->attention, "at instruction %u", n);
+        cr_expect_eq(V->cr2 == FAKE_BT_RAM, n > 2, "at instruction %u", n);
+    }
+}
+
 /* Attentions and hidden faults all the time. */
 Test(bt_translate, storm)
 {
