@@ -136,6 +136,19 @@ static bool due(struct bt *bt, struct check *c, const struct tu *t)
     return runs < CHECK_EACH || runs % CHECK_EVERY == 0;
 }
 
+/* Registers as they were.  Events go on arriving meanwhile: v->attention is theirs. */
+static void take_back(struct vcpu *v, const struct vcpu *saved)
+{
+    size_t behind = offsetof(struct vcpu, attention) + sizeof v->attention;
+    uint32_t gmem_gen = v->gmem_gen + 1; /* numbers never come back */
+    uint64_t changes = v->changes + 1;
+
+    memcpy(v, saved, offsetof(struct vcpu, attention));
+    memcpy((uint8_t *)v + behind, (const uint8_t *)saved + behind, sizeof *v - behind);
+    v->gmem_gen = gmem_gen;
+    v->changes = changes;
+}
+
 void check_predict(struct vcpu *v, const struct tu *t)
 {
     struct bt *bt = v->vm->bt;
@@ -160,10 +173,7 @@ void check_predict(struct vcpu *v, const struct tu *t)
     v->vm->undo = NULL;
     ASSERT(!c->undo.overflow);
     undo_roll_back(&c->undo);
-    saved.attention = v->attention;
-    saved.gmem_gen = v->gmem_gen + 1; /* numbers never come back */
-    saved.changes = v->changes + 1;
-    *v = saved;
+    take_back(v, &saved);
 }
 
 static bool memory_agrees(const struct check *c, unsigned steps, const struct undo_record **bad)

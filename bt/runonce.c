@@ -45,32 +45,21 @@ static void lay_down(struct bt *bt, const struct insn *in, const uint8_t *bytes,
     ASSERT(e.tca - bt->run_once <= 64);
 }
 
-/* Enter the slot and come back, whatever events arrive meanwhile. */
+/* Enter the slot and come back, whatever events arrive meanwhile: they wait until then. */
 static int run_slot(struct vcpu *v, struct bt *bt)
 {
-    uint32_t attention = v->attention;
+    uint32_t waits = 0;
     tca_t tca = bt->run_once;
 
-    for (;;) {
-        v->attention = 0;
+    do {
+        waits |= __atomic_exchange_n(&v->attention, 0, __ATOMIC_RELAXED); /* a signal may come here, too */
         world_enter(v, tca);
-        attention |= v->attention;
-        switch (v->exit.kind) {
-        case EXIT_NONE:
-            attention = 1;
-            break;
-        case EXIT_ATTENTION:
-            attention = 1;
+        if (v->exit.kind == EXIT_ATTENTION)
             tca = v->exit.tca;
-            break;
-        case EXIT_FAULT:
-            v->attention = attention;
-            return (int)v->exit.vec;
-        default:
-            v->attention = attention;
-            return 0;
-        }
-    }
+    } while (v->exit.kind == EXIT_NONE || v->exit.kind == EXIT_ATTENTION);
+    if (waits)
+        v->attention = 1;
+    return v->exit.kind == EXIT_FAULT ? (int)v->exit.vec : 0;
 }
 
 int fpnative_run(struct vcpu *v, const struct insn *in, const uint8_t *bytes, void *mem, unsigned memlen)

@@ -132,7 +132,10 @@ void bt_flush(struct vm *vm, enum bt_flush reason)
     TRACE_EV(vm->trace, tc_flush, bt->tc_next - bt->tc_start, bt->ntus - 1, reason);
     vm->stats->tc_flushes++;
     vm->stats->tu_live = 0;
-    bt_unplant(bt);
+    if (bt->nplants) { /* for an event, which is still to be looked at */
+        bt_unplant(bt);
+        vm->vcpu->attention = 1;
+    }
     /* Page traces stay; a write to a page without TUs lifts them. */
     for (uint32_t i = 1; i < bt->ntus; i++)
         for (int w = 0; w < 2; w++)

@@ -34,7 +34,8 @@ static void note_access(struct vcpu *v, uint16_t port, bool write)
     case 0x80:
         break;
     case 0x61: case 0x70:
-        v->attention |= write;
+        if (write)
+            v->attention = 1;
         break;
     default:
         v->attention = 1;

@@ -8,9 +8,11 @@
  * every TC instruction and hidden faults at random ones, and wants the same guest state.
  */
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 #include "cpu/interp.h"
 #include "tests/fake/world_bt.h"
@@ -950,6 +952,43 @@ Test(bt_translate, attention_before_fault)
         bt_run(V);
         cr_expect(V->attention, "at instruction %u", n);
         cr_expect_eq(V->cr2 == FAKE_BT_RAM, n > 2, "at instruction %u", n);
+    }
+}
+
+static volatile uint32_t alarms; /* since the last one was armed; the second finds the first forgotten */
+
+static void on_alarm(int sig)
+{
+    (void)sig;
+    alarms++;
+    V->attention = 1;
+}
+
+/* Events come by signals, whatever the monitor is doing; with the lock-step checker it copies the whole vCPU about. */
+Test(bt_translate, attention_by_signal)
+{
+    static const struct bt_options opts[] = {{.check = 1}, {.tu_insns = 1}, {.inject_irq = 1}};
+    uint64_t rng = 9;
+
+    signal(SIGALRM, on_alarm);
+    for (unsigned i = 0; i < ARRAY_SIZE(opts); i++) {
+        unsigned lost = 0;
+
+        fake_bt_new(&opts[i]);
+        CODE_IS(CODE, "\x40\x83\xc3\x03\xe6\x70\xeb\xf9"); /* 1: inc %eax; add $3, %ebx; out %al, $0x70; jmp 1b */
+        V->eip = CODE;
+        for (unsigned n = 0; n < 2000; n++) {
+            struct itimerval once = {{0, 500000}, {0, 20 + rnd(&rng) % 100}};
+
+            alarms = 0;
+            V->attention = 0;
+            setitimer(ITIMER_REAL, &once, NULL);
+            while (!V->attention)
+                bt_run(V);
+            lost += alarms > 1;
+        }
+        setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, NULL);
+        cr_expect_eq(lost, 0, "options %u: %u of 2000 events lost", i, lost);
     }
 }
 
