@@ -13,11 +13,13 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "base/bits.h"
@@ -101,6 +103,29 @@ static enum trial trial_in_child(void (*try)(void))
             return TRIAL_NOT_MADE;
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? TRIAL_WORKED : TRIAL_FAILED;
 }
+
+extern const uint8_t probe_int1_insn[];
+
+static void on_int1(int sig, siginfo_t *info, void *context)
+{
+    const ucontext_t *uc = context;
+
+    (void)sig;
+    (void)info;
+    _exit((uint64_t)uc->uc_mcontext.gregs[REG_RIP] == (uint64_t)probe_int1_insn ? 0 : 1);
+}
+
+static void try_int1(void)
+{
+    struct sigaction sa = {.sa_sigaction = on_int1, .sa_flags = SA_SIGINFO};
+
+    sigaction(SIGTRAP, &sa, NULL);
+    __asm__ volatile(".globl probe_int1_insn\n"
+                     ".hidden probe_int1_insn\n"
+                     "probe_int1_insn: .byte 0xf1");
+}
+
+bool probe_int1_at(void) { return trial_in_child(try_int1) == TRIAL_WORKED; }
 
 static bool has_memfd(void)
 {

@@ -15,5 +15,7 @@ bool probe_host(const char **why);
 bool probe_nx(void);
 bool probe_cpuid_faulting(void);
 bool probe_invariant_tsc(void);
+/* #DB by INT1 is a trap (SDM vol. 3A 6.15): EIP is behind it. Does this host, a virtual machine perhaps, leave EIP at it? */
+bool probe_int1_at(void);
 
 #endif

@@ -66,6 +66,7 @@ static bool make_cross(struct vmx *v)
     x->config.user_exec = (uint32_t)o->user_exec; /* ORDER user-exec */
     x->config.host_has_nx = probe_nx();
     x->config.host_cpuid_faulting = probe_cpuid_faulting();
+    x->config.host_int1_at = probe_int1_at();
     x->config.bt = o->bt;
     x->config.debug_exit_port = DEBUG_EXIT_PORT;
     x->config.profile = o->stats != 0;

@@ -62,6 +62,7 @@ struct cross_config {
     uint64_t tsc_hz;          /* host TSC frequency, 0 = unknown */
     uint32_t user_exec;       /* enum user_exec */
     uint32_t host_has_nx, host_cpuid_faulting;
+    uint32_t host_int1_at;    /* INT1's #DB leaves EIP at it */
     char cpu_model[16];
     struct boot_state boot;
     struct bt_options bt;

@@ -295,7 +295,7 @@ static void take_fault(struct vcpu *v, unsigned view)
     case VEC_XM:
         vcpu_deliver_fault(v, &f);
         break;
-    case VEC_DB: /* by TF, which user code has set; or ICEBP */
+    case VEC_DB: /* by TF, which user code has set; or INT1 */
         if (v->exit.err & DR6_BS)
             interp_stepped(v);
         else

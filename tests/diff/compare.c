@@ -25,6 +25,13 @@ const struct group *seq_group_at(const struct seq *s, uint32_t eip, uint32_t *of
     return NULL;
 }
 
+const uint8_t *skip_prefixes(const uint8_t *p)
+{
+    while (*p == 0x66 || *p == 0x67 || *p == 0xf2 || *p == 0xf3 || (*p & 0xe7) == 0x26 || (*p & 0xfe) == 0x64)
+        p++;
+    return p;
+}
+
 const uint8_t *seq_main_opcode(const struct seq *s, const struct outcome *o)
 {
     uint32_t offset;
@@ -32,10 +39,7 @@ const uint8_t *seq_main_opcode(const struct seq *s, const struct outcome *o)
 
     if (!g || offset != g->main_at)
         return NULL;
-    const uint8_t *p = g->bytes + offset;
-    while (*p == 0x66 || *p == 0x67 || *p == 0xf2 || *p == 0xf3 || (*p & 0xe7) == 0x26 || (*p & 0xfe) == 0x64)
-        p++;
-    return p;
+    return skip_prefixes(g->bytes + offset);
 }
 
 static uint32_t left_undefined(const struct seq *s, const struct outcome *o)

@@ -82,6 +82,8 @@ bool replay_write(FILE *f, const struct seq *s, const struct outcome *o);
 /* compare.c */
 /* The group that an address lies in, or NULL. */
 const struct group *seq_group_at(const struct seq *s, uint32_t eip, uint32_t *offset);
+/* Behind all prefixes but LOCK, REX and VEX. */
+const uint8_t *skip_prefixes(const uint8_t *p);
 /* The opcode, behind its prefixes, of the instruction under test that the run faulted at, or NULL. */
 const uint8_t *seq_main_opcode(const struct seq *s, const struct outcome *o);
 /* The flags that mean nothing where the run ended. */
@@ -91,7 +93,7 @@ bool outcome_same(const struct seq *s, const struct outcome *a, const struct out
 bool outcome_equal(const struct seq *s, const struct outcome *a, const struct outcome *b);
 
 /* undefined.c: the rule by which the outcomes of the real CPU and the interpreter may differ, or -1. */
-#define UNDEFINED_RULES 9
+#define UNDEFINED_RULES 11
 int undefined_rule(const struct seq *s, const struct outcome *a, const struct outcome *b);
 const char *undefined_rule_name(int rule);
 

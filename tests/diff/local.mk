@@ -27,7 +27,7 @@ check_PROGRAMS += %reldir%/difftest
 %canon_reldir%_difftest_CPPFLAGS = $(AM_CPPFLAGS) -DHOSTED_TEST
 %canon_reldir%_difftest_CFLAGS = $(AM_CFLAGS) -fPIE -fcf-protection=none
 %canon_reldir%_difftest_LDFLAGS = -pie
-%canon_reldir%_difftest_LDADD = libmonhosted.a $(CAPSTONE_LIBS) $(ZYDIS_LIBS)
+%canon_reldir%_difftest_LDADD = libmonhosted.a libhost.a $(CAPSTONE_LIBS) $(ZYDIS_LIBS)
 endif
 
 # The replay guest: the same sequences inside a virtual machine (tests/replay.sh).

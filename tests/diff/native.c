@@ -28,6 +28,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "host/probe.h"
+
 void native_enter(struct native_ctx *c);
 void native_return(void);
 void native_leave(void);
@@ -46,6 +48,7 @@ AT(rip, 104);
 AT(fx, 128);
 
 static struct guest_mem *alias; /* the writable view */
+static bool int1_at;            /* this host's INT1 leaves EIP at it */
 static volatile unsigned ticks;
 
 /* Offsets in struct native_ctx's gpr[] order. */
@@ -89,7 +92,6 @@ static void on_fault(int sig, siginfo_t *info, void *ucp)
     greg_t *g = uc->uc_mcontext.gregs;
     uint64_t rip = (uint64_t)g[REG_RIP];
 
-    (void)info;
     if (!in_guest(uc) && !(rip >= native64_low && rip < native64_high)) {
         signal(sig, SIG_DFL); /* our own bug: let it dump core */
         return;
@@ -99,6 +101,7 @@ static void on_fault(int sig, siginfo_t *info, void *ucp)
     c->trap = sig == SIGSYS ? NATIVE_SYSCALL : (uint32_t)g[REG_TRAPNO];
     c->err = (uint32_t)g[REG_ERR];
     c->cr2 = (uint32_t)g[REG_CR2];
+    c->stepped = c->trap == VEC_DB && info->si_code == TRAP_TRACE;
     leave(uc);
 }
 
@@ -199,6 +202,7 @@ bool native_init(void)
 
     if (!done) {
         done = true;
+        int1_at = probe_int1_at();
         ok = (getauxval(AT_HWCAP2) & 2) /* FSGSBASE */ && map_guest() && make_ldt() && catch_signals() &&
              forbid_compat_syscalls();
     }
@@ -217,6 +221,16 @@ void native_run(struct native_ctx *c)
     ticks = 0;
     native_enter(c);
     native64_high = 0;
+}
+
+/* A trap's EIP is behind the instruction, prefixes included, wherever this host leaves it. */
+static void int1_pass(const struct seq *s, struct native_ctx *c)
+{
+    uint32_t base = c->sel[1] == SEL_CODE32 ? 0 : CODE_BASE;
+    uint32_t at = base + c->eip - (CODE_BASE + s->place);
+
+    if (int1_at && c->trap == VEC_DB && !c->stepped && at < s->code_len)
+        c->eip += (uint32_t)(skip_prefixes(s->code + at) + 1 - (s->code + at));
 }
 
 static bool at_way_out(const struct seq *s, const struct native_ctx *c)
@@ -239,6 +253,7 @@ static void native_engine_run(const struct seq *s, struct outcome *o)
     c.rip = s->init.eip;
     c.rsp = s->init.gpr[4];
     native_run(&c);
+    int1_pass(s, &c);
 
     o->kind = c.trap == NATIVE_TIMEOUT ? OUT_TIMEOUT : c.trap == NATIVE_SYSCALL ? OUT_SKIP : OUT_FAULT;
     o->vec = c.trap;

@@ -20,7 +20,8 @@ struct native_ctx {
     uint64_t rip;             /* 104 */
     uint32_t trap;            /* NATIVE_NO_TRAP or the vector */
     uint32_t err;
-    uint32_t cr2, unused1;
+    uint32_t cr2;
+    uint32_t stepped;         /* #DB by EFLAGS.TF */
     uint8_t fx[512];          /* 128 */
 } __attribute__((aligned(64)));
 

@@ -99,6 +99,15 @@ static bool ud_length(const struct seq *s, const struct outcome *a, const struct
            ((b->vec == VEC_PF && (b->err & PFERR_I)) || faulted(b, VEC_GP, 0));
 }
 
+/* A prefix that VEX can't have behind it: #UD (SDM vol. 2A 2.3), for which a CPU may want the whole instruction first. */
+static bool prefixed_vex(const struct seq *s, const struct outcome *a, const struct outcome *b)
+{
+    const uint8_t *p = seq_main_opcode(s, b);
+
+    return p && (p[0] & 0xfe) == 0xc4 && (p[1] & 0xc0) == 0xc0 && both_fault_at(a, b) && faulted(b, VEC_UD, 0) &&
+           a->vec == VEC_PF && (a->err & PFERR_I);
+}
+
 static bool is_push_sreg(const uint8_t *p)
 {
     return (p[0] & 0xe7) == 0x06 || (p[0] == 0x0f && (p[1] == 0xa0 || p[1] == 0xa8));
@@ -142,9 +151,29 @@ static bool locked_mov_cr(const struct seq *s, const struct outcome *a, const st
 
     if (!p || *p != 0xf0 || !both_fault_at(a, b) || !faulted(a, VEC_GP, 0) || !faulted(b, VEC_UD, 0))
         return false;
-    while (*p == 0xf0 || *p == 0x66 || *p == 0x67 || *p == 0xf2 || *p == 0xf3 || (*p & 0xe7) == 0x26 || (*p & 0xfe) == 0x64)
-        p++;
+    while (*p == 0xf0)
+        p = skip_prefixes(p + 1);
     return p[0] == 0x0f && (p[1] == 0x20 || p[1] == 0x22);
+}
+
+/* A fault that the operand at ES:[EDI] or ES:[DI] can have caused. */
+static bool fault_at_di(const struct outcome *o, unsigned size)
+{
+    uint16_t es = o->s.sel[0];
+    uint32_t base = es & 4 ? ldt_entries[es >> 3].base : 0;
+
+    return o->vec == VEC_PF ? (uint16_t)(o->cr2 - base - o->s.gpr[7]) < size : es < 4 || es & 4;
+}
+
+/* CMPS reads two operands, and the SDM does not say which first: some of AMD's CPUs take DS:[SI], which an override can
+ * move, where all others seen and the interpreter take ES:[DI]. */
+static bool cmps_order(const struct seq *s, const struct outcome *a, const struct outcome *b)
+{
+    const uint8_t *p = seq_main_opcode(s, b);
+    unsigned size = p && (p[0] & 1) ? 4 : 1;
+
+    return p && (p[0] & 0xfe) == 0xa6 && both_fault_at(a, b) && is_memory_fault(a) && is_memory_fault(b) &&
+           fault_at_di(b, size) && !(a->vec == VEC_PF && fault_at_di(a, size));
 }
 
 static const struct {
@@ -157,9 +186,11 @@ static const struct {
     {"operand across 4 GiB", wraps_at_4gib},
     {"BOUND: second limit", bound_second_limit},
     {"UD0, UD1: length", ud_length},
+    {"prefix and VEX: length", prefixed_vex},
     {"PUSH Sreg: upper half", push_upper_half},
     {"SYSCALL, SYSRET: the host's", host_syscall},
     {"LOCK MOV CR: CR8", locked_mov_cr},
+    {"CMPS: operands", cmps_order},
 };
 
 _Static_assert(ARRAY_SIZE(rules) == UNDEFINED_RULES, "diff.h has their number");

@@ -124,6 +124,7 @@ CODE(p_wbinvd, "wbinvd");
 CODE(p_invd, "invd");
 CODE(p_int, "int $0x40");
 CODE(p_int1, ".byte 0xf1\n p_int1_after: nop");
+CODE(p_int1_next, "jmp 1f\n .byte 0xf1\n 1: .byte 0xf1\n p_int1_next_after: nop");
 CODE(p_int3, "int3\n p_int3_after: nop");
 CODE(p_into, "movb $127,%al\n addb $1,%al\n into");
 CODE(p_bound, "movl $5,%eax\n bound %eax,bounds");
@@ -151,6 +152,8 @@ static void test_user(void)
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
         check_trap(rows[i].name, rt_try_user(rows[i].code, 0), rows[i].vector, rows[i].error);
     check_trap_cpu("user-int1", rt_try_user(p_int1, 0), DB, 0);
+    check_trap_cpu("user-int1-next", rt_try_user(p_int1_next, 0), DB, 0);
+    check_cpu("user-int1-next-eip", rt_last.eip, ADDR(p_int1_next_after));
     rt_try_user(p_cli, 0);
     check("user-cli-eip", rt_last.eip, ADDR(p_cli_at));
     rt_try_user(p_int3, 0);

@@ -403,8 +403,9 @@ static void exit_trap(struct vcpu *v, const struct uview *u, unsigned sig)
         v->eip--; /* traps, not faults: back to INT3 and INTO */
     } else if (v->exit.vec == VEC_OF) {
         v->eip--;
-    } else if (v->exit.vec == VEC_DB && !(v->exit.err & DR6_BS) && code_is(v, -1, (uint8_t[]){ 0xf1 }, 1)) {
-        v->eip--; /* ICEBP */
+    } else if (v->exit.vec == VEC_DB && !(v->exit.err & DR6_BS) && !v->vm->config->host_int1_at &&
+               code_is(v, -1, (uint8_t[]){ 0xf1 }, 1)) {
+        v->eip--; /* INT1 */
     } else if (v->exit.vec == VEC_GP && (v->exit.err & 7) == 2 &&
                code_is(v, 0, (uint8_t[]){ 0xcd, (uint8_t)vec }, 2)) {
         softint(v, vec, v->eip + 2);

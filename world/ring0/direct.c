@@ -16,7 +16,7 @@
 #define OP_INT3 0xccu
 #define OP_INT_N 0xcdu
 #define OP_INTO 0xceu
-#define OP_ICEBP 0xf1u
+#define OP_INT1 0xf1u
 
 static uint64_t rdmsr(uint32_t msr)
 {
@@ -120,7 +120,7 @@ static void refused_int(struct vcpu *v)
     softint(v, vec);
 }
 
-/* Traps come with EIP behind the instruction; the caller wants INT3, INTO and ICEBP at it, INT n behind it. */
+/* Traps come with EIP behind the instruction; the caller wants INT3, INTO and INT1 at it, INT n behind it. */
 static void take_trap(struct vcpu *v, uint8_t opcode)
 {
     if (code_is(v, -1, opcode))
@@ -151,8 +151,8 @@ static __attribute__((noinline)) void note_exit(struct vcpu *v)
         break;
     case VEC_DB:
         v->exit.err = debug_status_take();
-        if (!(v->exit.err & DR6_BS))
-            take_trap(v, OP_ICEBP);
+        if (!(v->exit.err & DR6_BS) && !v->vm->config->host_int1_at)
+            take_trap(v, OP_INT1);
         break;
     case VEC_GP:
         if (v->exit.err & 2) /* the error code names the IDT */
