@@ -36,6 +36,7 @@ struct state {
 #define DATA_FLAT 0x00cf93000000ffffull
 #define DATA_BASED 0x12cf93345678ffffull
 #define CODE_64 0x00af9b000000ffffull
+#define VEC_DB 1
 #define VEC_NMI 2
 #define VEC_PF 14
 
@@ -50,8 +51,11 @@ __attribute__((section(".mon_header"), used)) static const struct mon_header hea
     .version = BTMON_VERSION,
     .entry = (__u64)mon_entry,
     .text_size = (__u64)text_size,
+    .ram_min = SELFTEST_RAM_MIN,
     .ram_max = ~0ull,
+    .shared_min = SELFTEST_SHARED_MIN,
 };
+_Static_assert(sizeof(struct selftest) <= SELFTEST_SHARED_MIN, "too small");
 
 static __u64 rdtsc(void)
 {
@@ -59,6 +63,25 @@ static __u64 rdtsc(void)
 
     __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
     return low | (__u64)high << 32;
+}
+
+static void set_cr4(__u64 value)
+{
+    __asm__ volatile("mov %0, %%cr4" : : "r"(value) : "memory");
+}
+
+/* The bits of CR4 that keep the monitor from pages that user code could use (SMEP, SMAP), as far as the CPU has them. */
+static __u64 user_guards(void)
+{
+    __u32 a = 0, b = 0, c = 0, d;
+
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    if (a < 7)
+        return 0;
+    a = 7;
+    c = 0;
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return (b >> 7 & 1) << 20 | (b >> 20 & 1) << 21;
 }
 
 static void set_system(__u64 *entry, void *base, __u32 limit, __u64 type)
@@ -149,11 +172,23 @@ static void host_event(struct state *s, __u64 vector)
     s->abi->arg = arg;
 }
 
+/* The switch's own IDT is to be loaded by the first instruction of the way out, behind up to two ENDBRs of 4 bytes each. */
+static void stepped(struct state *s, __u64 rip)
+{
+    __u64 behind = rip - s->abi->to_host;
+
+    if (behind > 8 || behind % 4)
+        SHARED->result[2]++;
+}
+
 void trap(struct frame *f)
 {
     struct state *s = STATE;
 
-    if (f->vector == VEC_NMI || f->vector >= 32) {
+    set_cr4(s->abi->vmm_cr4);
+    if (f->vector == VEC_DB && SHARED->command == SELFTEST_STRESS) {
+        stepped(s, f->rip);
+    } else if (f->vector == VEC_NMI || f->vector >= 32) {
         host_event(s, f->vector);
     } else if (f->vector == VEC_PF && SHARED->command == SELFTEST_PROBE) {
         f->rax = 1 + f->error;
@@ -174,6 +209,42 @@ static void wait_for_event(struct state *s, __u64 alarm)
     s->abi->alarm = ~0ull;
 }
 
+static void set_alarm(struct state *s, __u64 alarm)
+{
+    s->abi->alarm = alarm;
+    to_host(s, BTMON_OP_NONE, 0, 0);
+}
+
+static __u64 guarded_probe(struct state *s, __u64 address, int how)
+{
+    __u64 result;
+
+    set_cr4(s->abi->vmm_cr4 | user_guards());
+    result = probe(address, how);
+    set_cr4(s->abi->vmm_cr4);
+    return result;
+}
+
+static __u64 hold(struct state *s, __u64 n)
+{
+    abi_t *abi = s->abi;
+    __u64 kept = 0;
+
+    for (abi->op = BTMON_OP_NONE; n; n--) {
+        abi->held = BTMON_HELD_NMI;
+        ((void (*)(abi_t *))abi->to_host)(abi);
+        kept += abi->held != 0;
+    }
+    abi->held = 0;
+    return kept;
+}
+
+static void interrupted(struct state *s, __u64 n, __u64 vector)
+{
+    for (; n; n--)
+        to_host(s, BTMON_OP_INTR, 0, vector);
+}
+
 static void switches(struct state *s, __u64 n, int spoil)
 {
     for (; n; n--) {
@@ -185,13 +256,33 @@ static void switches(struct state *s, __u64 n, int spoil)
     }
 }
 
+static void steps_off(void)
+{
+    __asm__ volatile("pushfq\n\tandl $~0x100, (%%rsp)\n\tpopfq" : : : "memory", "cc");
+}
+
+/* From tables of the monitor's own, the first step being that into to_host. SS: the steps end in IRETs, which load it. */
+static void step_out(struct state *s)
+{
+    abi_t *abi = s->abi;
+
+    load_tables(s);
+    __asm__ volatile("mov %2, %%ss\n\tpushfq\n\torl $0x100, (%%rsp)\n\tpopfq\n\tcall *%1"
+                     : "+D"(abi) : "r"(s->abi->to_host), "r"(0)
+                     : "rax", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc");
+    s->own_tables = 0;
+}
+
 /* The steps go on until the next switch, the monitor's own GDT under the switch's IDT among them. */
 static void stress(struct state *s, __u64 n)
 {
+    SHARED->result[2] = 0;
     s->abi->trace = 2;
     for (; n; n--) {
         to_host(s, BTMON_OP_NONE, 0, 0);
         load_gdt(s);
+        steps_off();
+        step_out(s);
     }
     s->abi->trace = 0;
     to_host(s, BTMON_OP_NONE, 0, 0);
@@ -234,14 +325,17 @@ static void obey(struct state *s)
     switch (t->command) {
     case SELFTEST_SPOIL: load_tables(s); spoil_fpu(); break;
     case SELFTEST_WAIT: wait_for_event(s, t->arg[0]); break;
-    case SELFTEST_PROBE: load_tables(s); t->result[0] = probe(t->arg[0], (int)t->arg[1]); break;
+    case SELFTEST_ALARM: set_alarm(s, t->arg[0]); break;
+    case SELFTEST_PROBE: load_tables(s); t->result[0] = guarded_probe(s, t->arg[0], (int)t->arg[1]); break;
     case SELFTEST_SWITCHES: switches(s, t->arg[0], t->arg[1] != 0); break;
     case SELFTEST_STRESS: stress(s, t->arg[0]); break;
+    case SELFTEST_HOLD: t->result[0] = hold(s, t->arg[0]); break;
+    case SELFTEST_VECTOR: interrupted(s, t->arg[0], t->arg[1]); break;
     case SELFTEST_COUNT: count(s); break;
     case SELFTEST_FILL: t->result[0] = fill(s, t->arg[0], t->arg[1]); break;
     case SELFTEST_DIE: to_host(s, BTMON_OP_DEAD, 7, 0x1234); break;
     case SELFTEST_UD: __asm__ volatile("ud2"); break;
-    case SELFTEST_BADVECTOR: to_host(s, BTMON_OP_INTR, 0, 0x80); break;
+    case SELFTEST_BADVECTOR: to_host(s, BTMON_OP_INTR, 0, t->arg[0]); break;
     default: break;
     }
 }
@@ -252,6 +346,9 @@ void selftest_main(abi_t *abi)
 
     s->abi = abi;
     make_tables(s);
+    SHARED->constants = MON_IMAGE + header.text_size;
+    SHARED->cross = abi->self;
+    SHARED->cross_code = abi->to_host & ~4095ull;
     for (;;) {
         obey(s);
         to_host(s, BTMON_OP_USER, SHARED->command, SHARED->arg[0]);

@@ -236,10 +236,24 @@ static bool probe(struct vm *vm, uint64_t address, enum selftest_access how, uin
 /* Error codes of page faults, by 1 more: not present, and protection (W 2, I/D 16). */
 enum { FINE = 0, GONE = 1, GONE_WRITE = 3, GUARD_WRITE = 4, NO_EXEC = 0x12 };
 
+/* The host's half of the address space: what lies beside the crosspage is not the monitor's. */
+static void probe_crosspage(struct vm *vm)
+{
+    uint64_t data = vm->shared->cross, code = vm->shared->cross_code;
+
+    for (uint64_t at = data; at < data + 8192; at += 4096)
+        ok(probe(vm, at, SELFTEST_WRITE, FINE) && probe(vm, at, SELFTEST_EXEC, NO_EXEC), "the crosspage's data");
+    ok(probe(vm, code, SELFTEST_READ, FINE) && probe(vm, code, SELFTEST_WRITE, GUARD_WRITE), "the crosspage's code");
+    ok(probe(vm, data - 1, SELFTEST_READ, GONE) && probe(vm, data + 8192, SELFTEST_READ, GONE) &&
+       probe(vm, code - 1, SELFTEST_READ, GONE) && probe(vm, code + 4096, SELFTEST_READ, GONE), "nothing beside them");
+}
+
+/* Where the CPU has SMEP and SMAP, the probes fail on pages that user code could use, too. */
 static void test_aspace(long n)
 {
     struct vm vm = vm_new();
-    uint64_t ro[] = { MON_IMAGE, MON_IMAGE + 4096, MON_PFN_PRIVATE, MON_PFN_RAM };
+    uint64_t ro[] = { MON_IMAGE, MON_IMAGE + 4096 };
+    uint64_t constants[] = { 0, MON_PFN_PRIVATE, MON_PFN_RAM };
     uint64_t rw[] = { MON_STACK_TOP - MON_STACK_SIZE, MON_IST_TOP(1) - 4096, MON_IST_TOP(3) - 1, MON_SHARED, MON_PRIVATE,
                       MON_PRIVATE + PRIVATE_SIZE - 1, MON_LOW_PDPT, MON_RAM, MON_RAM + RAM_SIZE - 1 };
     uint64_t gone[] = { 0, 0xfffff000, MON_STACK_TOP, MON_STACK_TOP - MON_STACK_SIZE - 1, MON_IST_TOP(1), MON_IST_TOP(2) - 4097,
@@ -249,13 +263,22 @@ static void test_aspace(long n)
     (void)n;
     for (size_t i = 0; i < sizeof(ro) / sizeof(ro[0]); i++)
         ok(probe(&vm, ro[i], SELFTEST_READ, FINE) && probe(&vm, ro[i], SELFTEST_WRITE, GUARD_WRITE), "read-only");
+    run(&vm, SELFTEST_ECHO, 0, 0);
+    constants[0] = vm.shared->constants;
+    for (size_t i = 0; i < sizeof(constants) / sizeof(constants[0]); i++)
+        ok(probe(&vm, constants[i], SELFTEST_READ, FINE) && probe(&vm, constants[i], SELFTEST_WRITE, GUARD_WRITE) &&
+           probe(&vm, constants[i], SELFTEST_EXEC, NO_EXEC), "read-only, not executable");
     for (size_t i = 0; i < sizeof(rw) / sizeof(rw[0]); i++)
         ok(probe(&vm, rw[i], SELFTEST_WRITE, FINE) && probe(&vm, rw[i], SELFTEST_EXEC, NO_EXEC), "read-write, not executable");
     for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
         ok(probe(&vm, gone[i], SELFTEST_READ, GONE), "not mapped");
+    probe_crosspage(&vm);
     vm.ram[RAM_SIZE - 1] = 7;
     ok(run(&vm, SELFTEST_FILL, 1000000, 0) == 0 && vm.shared->result[0] == 0, "private memory is zero at first");
     ok(run(&vm, SELFTEST_FILL, 2000000, 1000000) == 0 && vm.shared->result[0] == 0, "and keeps what is written, each page its own");
+    vm_free(&vm);
+    vm = vm_new();
+    ok(run(&vm, SELFTEST_FILL, 3000000, 0) == 0 && vm.shared->result[0] == 0, "but not for the next VM");
     vm_free(&vm);
 }
 
@@ -265,6 +288,15 @@ static uint16_t selector_fs(void)
 
     __asm__ volatile("mov %%fs, %0" : "=r"(s));
     return s;
+}
+
+/* CR0, as far as the CPU tells user code (with UMIP the kernel answers for it). */
+static uint64_t machine_status(void)
+{
+    uint64_t cr0;
+
+    __asm__ volatile("smsw %0" : "=r"(cr0));
+    return cr0;
 }
 
 static int ldt_entry(unsigned n, unsigned base)
@@ -280,6 +312,7 @@ static void test_state(long n)
     struct vm vm = vm_new();
     uint16_t sel = 2 * 8 + 7, sel_gs = 3 * 8 + 7, ds, es, gs, gs_kept;
     unsigned long fs_base, gs_base = 0x7654321000, got_fs, got_gs;
+    uint64_t cr0 = machine_status();
     struct btmon_run r = { 0 };
     long rc;
 
@@ -302,6 +335,7 @@ static void test_state(long n)
         __asm__ volatile("mov %%gs, %0" : "=r"(gs_kept));
         syscall(SYS_arch_prctl, ARCH_GET_GS, &got_gs);
         ok(rc == 0 && gs_kept == sel_gs && got_gs == 0x10000, "GS of the LDT");
+        ok(machine_status() == cr0, "CR0");
     }
     vm_free(&vm);
 }
@@ -335,6 +369,9 @@ static void test_watch(long n)
     vm_free(&vm);
 }
 
+/* Of the C library: where the kernel notes, on the way to user code, which CPU a thread has moved to. */
+extern const ptrdiff_t __rseq_offset;
+
 static volatile sig_atomic_t signalled;
 
 static void on_signal(int s)
@@ -342,6 +379,14 @@ static void on_signal(int s)
     (void)s;
     signalled = 1;
 }
+
+/* Else BTMON_RUN has each of the kernel's task switches as a reason to come back, and what a signal does is not seen. */
+static void rseq_off(void)
+{
+    syscall(SYS_rseq, (uint8_t *)__builtin_thread_pointer() + __rseq_offset, 32, 1 /* RSEQ_FLAG_UNREGISTER */, 0x53053053);
+}
+
+#define LATE (2000 * MS) /* when nothing else ends a wait */
 
 static void test_alarm(long n)
 {
@@ -353,6 +398,7 @@ static void test_alarm(long n)
     int rc;
 
     (void)n;
+    rseq_off();
     for (int i = 0; i < 5; i++) {
         start = now();
         due = start + 30 * MS;
@@ -363,17 +409,35 @@ static void test_alarm(long n)
     }
     start = now();
     ok(run(&vm, SELFTEST_WAIT, start - MS, 0) == 0 && now() < start + 200 * MS, "an alarm in the past rings at once");
-    set_command(&vm, SELFTEST_WAIT, NEVER, 0);
-    ok(call_run(vm.fd, &r) == 0 && r.code == SELFTEST_WAIT, "the caller's event ends it");
+    start = now();
+    set_command(&vm, SELFTEST_WAIT, start + LATE, 0);
+    ok(call_run(vm.fd, &r) == 0 && r.code == SELFTEST_WAIT && now() < start + LATE, "the caller's event ends it");
     sigaction(SIGALRM, &sa, NULL);
     setitimer(ITIMER_REAL, &it, NULL);
     r.event = 0;
+    set_command(&vm, SELFTEST_WAIT, now() + LATE, 0);
     do
         rc = call(vm.fd, BTMON_RUN, &r);
     while (rc == EINTR && !signalled);
     ok(rc == EINTR, "a signal: EINTR");
     r.event = 1;
     ok(call_run(vm.fd, &r) == 0 && r.code == SELFTEST_WAIT, "and it goes on");
+    vm_free(&vm);
+}
+
+/* It would find no VM any more. */
+static void test_late(long n)
+{
+    struct vm vm;
+
+    for (long i = 0; i < n; i++) {
+        vm = vm_new();
+        ok(run(&vm, SELFTEST_ALARM, now() + 100 * MS, 0) == 0, "an alarm that is set");
+        vm_free(&vm);
+    }
+    usleep(200000);
+    vm = vm_new();
+    ok(run(&vm, SELFTEST_ECHO, 3, 0) == 0, "does not ring after the VM is closed");
     vm_free(&vm);
 }
 
@@ -403,8 +467,6 @@ static void test_busy(long n)
 
 /* --- what Linux has to do on behalf of a caller who does not come back for long --- */
 
-/* Of the C library: where the kernel notes, on the way to user code, which CPU a thread has moved to. */
-extern const ptrdiff_t __rseq_offset;
 struct long_run {
     struct vm *vm;
     uint64_t until;
@@ -499,9 +561,14 @@ static void bad_create(const char *what, int expected, void (*spoil)(struct btmo
 static void bad_version(struct btmon_create *c) { c->version++; }
 static void bad_pad(struct btmon_create *c) { c->pad = 1; }
 static void bad_align(struct btmon_create *c) { c->ram_addr += 8; }
+static void bad_shared_align(struct btmon_create *c) { c->shared_addr += 8; }
 static void bad_size(struct btmon_create *c) { c->shared_size += 8; }
 static void bad_zero(struct btmon_create *c) { c->private_size = 0; }
 static void bad_huge(struct btmon_create *c) { c->ram_size = 1ull << 62; }
+static void bad_ram_max(struct btmon_create *c) { c->ram_size = (MON_LOW_PDPT - MON_PFN_RAM) / 4 * 4096 + 4096; }
+static void bad_ram_min(struct btmon_create *c) { c->ram_size = SELFTEST_RAM_MIN - 4096; }
+static void bad_shared_max(struct btmon_create *c) { c->shared_size = MON_PRIVATE - MON_SHARED + 4096; }
+static void bad_shared_min(struct btmon_create *c) { c->shared_size = SELFTEST_SHARED_MIN - 4096; }
 static void bad_private(struct btmon_create *c) { c->private_size = MON_PRIVATE_MAX + 4096; }
 static void bad_unmapped(struct btmon_create *c) { c->ram_addr = 0x10000; }
 static void bad_kernel(struct btmon_create *c) { c->ram_addr = 0xffffffff81000000; }
@@ -531,9 +598,14 @@ static void test_errors(long n)
     bad_create("version", EPROTO, bad_version);
     bad_create("padding", EINVAL, bad_pad);
     bad_create("alignment", EINVAL, bad_align);
+    bad_create("alignment of the shared pages", EINVAL, bad_shared_align);
     bad_create("size", EINVAL, bad_size);
     bad_create("no private memory", EINVAL, bad_zero);
     bad_create("too much RAM", EINVAL, bad_huge);
+    bad_create("more RAM than its page frame numbers have room for", EINVAL, bad_ram_max);
+    bad_create("too little RAM", EINVAL, bad_ram_min);
+    bad_create("too many shared pages", EINVAL, bad_shared_max);
+    bad_create("too few shared pages", EINVAL, bad_shared_min);
     bad_create("too much private memory", EINVAL, bad_private);
     bad_create("RAM not mapped", EFAULT, bad_unmapped);
     bad_create("RAM in the kernel", EFAULT, bad_kernel);
@@ -598,18 +670,24 @@ static void test_limit(long n)
     ok(run(&vm, SELFTEST_ECHO, 5, 0) == 0, "and runs");
 }
 
+static void broken(const char *what, enum selftest_command how, uint64_t arg)
+{
+    struct vm vm = vm_new();
+
+    ok(run(&vm, how, arg, 0) == EIO, what);
+    ok(run(&vm, SELFTEST_ECHO, 0, 0) == EIO, "for ever");
+    vm_free(&vm);
+}
+
 static void test_dead(long n)
 {
-    enum selftest_command how[] = { SELFTEST_DIE, SELFTEST_UD, SELFTEST_BADVECTOR };
+    static const uint64_t vectors[] = { 0, 1, 3, 13, 0x1f, 0x80, 0x100, 0x102, 0x100 + TIMER_VECTOR, NEVER };
 
     (void)n;
-    for (size_t i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
-        struct vm vm = vm_new();
-
-        ok(run(&vm, how[i], 0, 0) == EIO, "a broken monitor: EIO");
-        ok(run(&vm, SELFTEST_ECHO, 0, 0) == EIO, "for ever");
-        vm_free(&vm);
-    }
+    broken("a broken monitor: EIO", SELFTEST_DIE, 0);
+    broken("an undefined instruction: EIO", SELFTEST_UD, 0);
+    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
+        broken("a vector that no device has: EIO", SELFTEST_BADVECTOR, vectors[i]);
 }
 
 /* The kernel's counts are only exact once those of the CPUs have been added up, which stat_refresh does. */
@@ -648,6 +726,39 @@ static void test_leak(long n)
     ok(locked_kib() == locked, "no longer counted as locked");
     ok(nothing_pinned(), "nothing stays pinned");
     ok(free_after + 4096 > free_before, "memory comes back");
+}
+
+/* A VM's owner, too, goes with it: each of n processes makes one. */
+static void test_owners(long n)
+{
+    unsigned long before = number_in("/proc/slabinfo", "mm_struct"), after;
+    int status, bad = 0;
+
+    for (long i = 0; i < n; i++) {
+        if (fork() == 0) {
+            struct vm vm = vm_alloc();
+
+            _exit(create_small(&vm) != 0);
+        }
+        bad += wait(&status) < 0 || status;
+    }
+    after = number_in("/proc/slabinfo", "mm_struct");
+    printf("# address spaces: %lu before, %lu after %ld processes\n", before, after, n);
+    ok(bad == 0, "a VM in each of many processes");
+    ok(before != ~0ul && after < before + (unsigned long)n / 2, "no address spaces stay");
+}
+
+/* What a file has besides, whether or not a VM is made of it.  The kernel frees files of its own a little later. */
+static void test_files(long n)
+{
+    unsigned long before = number_in("/proc/meminfo", "SUnreclaim"), after;
+
+    for (long i = 0; i < n; i++)
+        close(open(BTMON_DEVICE, O_RDWR | O_CLOEXEC));
+    usleep(200000);
+    after = number_in("/proc/meminfo", "SUnreclaim");
+    printf("# slabs: %lu kB, %lu kB after %ld files\n", before, after, n);
+    ok(after < before + (unsigned long)n / 4, "a file leaves nothing");
 }
 
 static void test_pinned(long n)
@@ -771,19 +882,21 @@ static void test_fuzz(long n)
 static void test_stress(long n)
 {
     struct vm vm = vm_new();
-    unsigned long steps, nmis;
+    unsigned long steps, nmis, early = 0;
     bool good = true;
 
     for (long i = 0; i < n && good; i++) {
         good = run(&vm, SELFTEST_STRESS, 50, 0) == 0;
         set_command(&vm, SELFTEST_STRESS, 50, 0);
         good = good && fpu_survives(&vm, (uint32_t)i * 77777u + 5);
+        early += vm.shared->result[2];
     }
     steps = vm.shared->result[0];
     nmis = vm.shared->result[1];
     printf("# %lu instructions stepped, %lu NMIs held\n", steps, nmis);
     ok(good, "switches under single steps, with an NMI at each");
     ok(steps > 5000ul * (unsigned long)n && nmis == steps, "each step held its NMI");
+    ok(early == 0, "and none met the monitor's IDT, which the way out leaves first");
     vm_free(&vm);
 }
 
@@ -881,30 +994,47 @@ static void test_spin(long n)
     run(&vm, SELFTEST_WAIT, NEVER, 0);
 }
 
-/* Interrupts of this CPU's timer, by /proc/interrupts. */
-static uint64_t host_interrupts(void)
+/* Of all CPUs, by /proc/interrupts: "LOC:" of their timers, "NMI:". */
+static uint64_t host_interrupts(const char *name)
 {
-    char line[512];
+    char line[512], *at, *end;
     FILE *f = fopen("/proc/interrupts", "r");
     uint64_t n = 0;
 
-    while (f && fgets(line, sizeof(line), f))
-        if (strstr(line, "LOC:"))
-            n = strtoul(strstr(line, "LOC:") + 4, NULL, 10);
+    while (f && fgets(line, sizeof(line), f)) {
+        at = strstr(line, name);
+        for (at = at ? at + strlen(name) : line; at != line; at = end == at ? line : end)
+            n += strtoul(at, &end, 10);
+    }
     if (f)
         fclose(f);
     return n;
+}
+
+/* Those that came during a switch, one each: the host gets each, and once. */
+static void test_hold(long n)
+{
+    struct vm vm = vm_new();
+    uint64_t before = host_interrupts("NMI:"), got;
+
+    ok(run(&vm, SELFTEST_HOLD, (uint64_t)n, 0) == 0 && vm.shared->result[0] == 0, "NMIs that are held are the host's after the switch");
+    got = host_interrupts("NMI:") - before;
+    printf("# %ld NMIs held, %lu counted by the host\n", n, got);
+    ok(got == (uint64_t)n, "the host gets each, and once");
+    ok(run(&vm, SELFTEST_VECTOR, (uint64_t)n, 2) == 0, "NMIs that come in the VMM world");
+    ok(host_interrupts("NMI:") - before == 2 * (uint64_t)n, "likewise");
+    vm_free(&vm);
 }
 
 /* One CPU, under QEMU's icount: else the clock runs on while QEMU waits for a CPU. */
 static void test_interrupts(long ms)
 {
     struct vm vm = vm_new();
-    uint64_t start = now(), before = host_interrupts(), taken, host, ticks, others;
+    uint64_t start = now(), before = host_interrupts("LOC:"), taken, host, ticks, others;
     struct rusage usage;
 
     ok(run(&vm, SELFTEST_WAIT, start + (uint64_t)ms * MS, 0) == 0, "a wait in the VMM world");
-    host = host_interrupts() - before;
+    host = host_interrupts("LOC:") - before;
     ticks = (now() - start) / (4 * MS);
     getrusage(RUSAGE_SELF, &usage);
     others = (uint64_t)usage.ru_nivcsw;
@@ -922,6 +1052,8 @@ static const struct {
     long number;
 } tests[] = {
     { "basic", test_basic, 0 },   { "aspace", test_aspace, 0 }, { "state", test_state, 5 }, { "watch", test_watch, 5 },  { "alarm", test_alarm, 0 },
+    { "late", test_late, 5 },     { "hold", test_hold, 5 },     { "owners", test_owners, 100 },
+    { "files", test_files, 4000 },
     { "busy", test_busy, 0 },     { "deferred", test_deferred, 5 }, { "tracer", test_tracer, 30 }, { "errors", test_errors, 0 }, { "limit", test_limit, 0 },  { "dead", test_dead, 0 },
     { "starve", test_starve, 200 }, { "leak", test_leak, 20 },    { "pinned", test_pinned, 0 }, { "fuzz", test_fuzz, 500 }, { "stress", test_stress, 20 },
     { "count", test_count, 0 },   { "many", test_many, 10 },    { "spin", test_spin, 0 },    { "interrupts", test_interrupts, 2000 },
