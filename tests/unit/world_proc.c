@@ -34,7 +34,17 @@ static struct cross *cross_new(const char *scenario)
     return c;
 }
 
-static struct result run(const char *scenario)
+/* Sends events as fast as can be.  Ends by itself. */
+static void flood(pid_t to)
+{
+    if (fork())
+        return;
+    for (unsigned i = 0; i < 50000 && !kill(to, SIGUSR1); i++)
+        kill(to, SIGALRM);
+    _exit(0);
+}
+
+static struct result run_with(const char *scenario, void (*disturb)(pid_t))
 {
     struct cross *c = cross_new(scenario);
     int fd = memfd_create("ram", MFD_CLOEXEC);
@@ -50,6 +60,8 @@ static struct result run(const char *scenario)
     pid = proc_world_start(&p, &why);
     cr_assert(pid > 0, "%s", why);
     child_go(c);
+    if (disturb)
+        disturb(pid);
     while (!c->stopped) {
         uint32_t seen = c->doorbell;
         struct timespec second = { 1, 0 };
@@ -68,20 +80,25 @@ static struct result run(const char *scenario)
     return r;
 }
 
-static void expect_done(const char *scenario)
-{
-    struct result r = run(scenario);
+static struct result run(const char *scenario) { return run_with(scenario, NULL); }
 
-    cr_assert(r.cross->stopped == VM_STOP_EXIT, "%s: stop %u: %s\n%s", scenario, r.cross->stopped,
+static void expect_done_with(const char *scenario, void (*disturb)(pid_t))
+{
+    struct result r = run_with(scenario, disturb);
+
+    cr_assert(r.cross->stopped == VM_STOP_EXIT, "%s: stop %u, status %#x: %s\n%s", scenario, r.cross->stopped, r.status,
               r.cross->stop_msg, r.cross->dump);
     cr_assert(r.cross->stop_code == 42);
 }
+
+static void expect_done(const char *scenario) { expect_done_with(scenario, NULL); }
 
 Test(world_proc, callout) { expect_done("callout"); }
 Test(world_proc, faults) { expect_done("faults"); }
 Test(world_proc, ahead) { expect_done("ahead"); }
 Test(world_proc, attention) { expect_done("attention"); }
 Test(world_proc, storm) { expect_done("storm"); }
+Test(world_proc, flood) { expect_done_with("storm", flood); }
 Test(world_proc, fpu) { expect_done("fpu"); }
 Test(world_proc, segments) { expect_done("segments"); }
 Test(world_proc, clock) { expect_done("clock"); }

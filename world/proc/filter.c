@@ -106,7 +106,8 @@ int sandbox_filter_kernel(const int *pids, unsigned npids)
     static const uint32_t free_nrs[] = { SYS_futex,           SYS_mmap,          SYS_munmap,
                                          SYS_mprotect,        SYS_timer_settime, SYS_rt_sigtimedwait,
                                          SYS_clock_gettime,   SYS_modify_ldt,    SYS_madvise,
-                                         SYS_rt_sigreturn,    SYS_restart_syscall, SYS_exit_group };
+                                         SYS_rt_sigreturn,    SYS_restart_syscall, SYS_exit_group,
+                                         SYS_rt_sigprocmask };
     struct sock_filter code[64];
     unsigned n = 0;
 

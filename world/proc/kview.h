@@ -18,7 +18,7 @@
 
 #define STACK_BLOCK 0x100000ul /* size and alignment */
 #define STACK_SIG_OFF 0x2000ul
-#define STACK_SIG_SIZE 0x40000ul /* some 80 frames */
+#define STACK_SIG_SIZE 0x10000ul /* five frames nest at most, of up to 11 KiB (AMX) */
 #define STACK_MON_OFF 0x44000ul
 
 #define ARENA_SIZE (256ul << 20)
@@ -136,7 +136,7 @@ extern const char proc_sleep_crit[], proc_sleep_crit_end[],
     proc_sleep_abort[] __attribute__((visibility("hidden")));
 void proc_clock_init(struct world *w);
 
-/* signal.c: handlers for sigaction(SA_SIGINFO | SA_ONSTACK | SA_NODEFER). */
+/* signal.c: handlers for sigaction(SA_SIGINFO | SA_ONSTACK | SA_NODEFER); the second's blocks all its signals. */
 void proc_signal_sync(int sig, void *info, void *context);
 void proc_signal_async(int sig, void *info, void *context);
 /* What an asynchronous signal says, whoever took it. */

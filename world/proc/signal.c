@@ -6,15 +6,15 @@
  * number, error code, CR2 and all registers exact in the frame.  The handler copies them into the vCPU, loads
  * the guest's FPU state back from the frame (the kernel starts handlers with the initial FPU state) and
  * leaves by a jump to the caller of proc_enter(): 1 us cheaper than rt_sigreturn.  That is sound because
- * nothing is masked while a handler runs (SA_NODEFER, empty sa_mask), and because the next signal starts at
+ * nothing is masked while that handler runs (SA_NODEFER, empty sa_mask), and because the next signal starts at
  * the top of the signal stack again.
  *
  * SIGALRM (the alarm), SIGUSR1 (the VMX's kick) and SIGCHLD (a user view died) are asynchronous.  In guest
  * code they end the run; in the monitor they set v->attention, which the entry code tests; between that test
- * and the guest's first instruction (or the system call that sleeps) they send the entry code back.
+ * and the guest's first instruction (or the system call that sleeps) they send the entry code back.  While the
+ * handler of one runs all three are blocked: senders that are faster than we are would fill the signal stack.
  *
- * A fault in the monitor is our own bug: it ends the VM with a dump.  So do signals that nest without end: a frame that
- * finds no room on the signal stack would kill us without a word.
+ * A fault in the monitor is our own bug: it ends the VM with a dump.
  */
 #include "world/proc/kview.h"
 #include "world/proc/sigframe.h"
@@ -28,12 +28,6 @@ __attribute__((noreturn)) static void leave(struct vcpu *v, const struct sig_con
     uint64_t mask = sig_xfeatures(mc);
 
     proc_leave_guest(v, mc->fpstate, (uint32_t)mask, (uint32_t)(mask >> 32));
-}
-
-/* Is half of the signal stack full of handlers that did not come to their end? */
-static bool nested_deep(void)
-{
-    return ((uint64_t)__builtin_frame_address(0) & (STACK_BLOCK - 1)) < STACK_SIG_OFF + STACK_SIG_SIZE / 2;
 }
 
 /* A fault in the monitor: leave a dump that a maintainer can use. */
@@ -51,8 +45,8 @@ __attribute__((noreturn, cold)) static void monitor_fault(struct world *w, int s
     if (sig == SIG_SYS)
         fmt(msg, sizeof msg, "world: the sandbox refused system call %d", info->syscall);
     else
-        fmt(msg, sizeof msg, "world: %s %d (trap %u) in the monitor at proc_main%+ld",
-            nested_deep() ? "signals nest, the last is" : "signal", sig, (unsigned)mc->trapno, (long)(mc->ip - (uint64_t)proc_main));
+        fmt(msg, sizeof msg, "world: signal %d (trap %u) in the monitor at proc_main%+ld", sig,
+            (unsigned)mc->trapno, (long)(mc->ip - (uint64_t)proc_main));
     fmt(w->cross->stop_msg, sizeof w->cross->stop_msg, "%s", msg); /* the dump may fault */
     n = (size_t)fmt(dump, size,
                     "monitor: rip %#lx rsp %#lx err %#lx cr2 %#lx cs %#x flags %#lx\n"
@@ -76,7 +70,7 @@ void proc_signal_sync(int sig, void *info_, void *context)
     struct vcpu *v = w->entered;
 
     if (!sig_from_guest(mc) || !v) {
-        if (mc->ip != (uint64_t)proc_xrstor_insn || nested_deep())
+        if (mc->ip != (uint64_t)proc_xrstor_insn)
             monitor_fault(w, sig, info, mc);
         mc->ip = (uint64_t)proc_xrstor_refused;
         return;
@@ -113,19 +107,25 @@ void proc_event(struct world *w, int sig)
 
 static bool between(uint64_t ip, const char *from, const char *to) { return ip >= (uint64_t)from && ip < (uint64_t)to; }
 
-void proc_signal_async(int sig, void *info, void *context)
+static void events_unblock(void)
+{
+    static const uint64_t none = 0;
+
+    sys4(SYS_NR_rt_sigprocmask, SYS_SIG_SETMASK, (long)&none, 0, sizeof none);
+}
+
+void proc_signal_async(int sig, void *info __attribute__((unused)), void *context)
 {
     struct world *w = world_of_stack();
     struct sig_context *mc = &((struct sig_ucontext *)context)->mc;
     struct vcpu *v = w->entered;
 
-    if (unlikely(nested_deep()) && !w->dying)
-        monitor_fault(w, sig, info, mc);
     proc_event(w, sig);
     if (v && sig_from_guest(mc)) {
         sig_gpr_take(v, mc);
         v->exit.kind = EXIT_ATTENTION;
         v->exit.tca = (uint32_t)mc->ip;
+        events_unblock(); /* which is else for rt_sigreturn to do */
         leave(v, mc);
     }
     if (between(mc->ip, proc_enter_crit, proc_enter_crit_end))

@@ -170,25 +170,31 @@ static int signals_make(struct world *w, uint8_t *block)
     stack_t alt = { .ss_sp = block + STACK_SIG_OFF, .ss_size = STACK_SIG_SIZE };
     struct sigaction sa = { .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_NOCLDSTOP };
     struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
+    sigset_t none, events;
 
-    sigemptyset(&sa.sa_mask);
+    sigemptyset(&none);
+    sigemptyset(&events);
+    for (unsigned i = 0; i < ARRAY_SIZE(async); i++)
+        sigaddset(&events, async[i]);
     if (sigaltstack(&alt, NULL))
         return -errno;
     for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++)
         signal(ignored[i], SIG_IGN);
     for (unsigned i = 0; i < ARRAY_SIZE(sync); i++) {
         sa.sa_sigaction = (void (*)(int, siginfo_t *, void *))proc_signal_sync;
+        sa.sa_mask = none;
         if (sigaction(sync[i], &sa, NULL))
             return -errno;
     }
     for (unsigned i = 0; i < ARRAY_SIZE(async); i++) {
         sa.sa_sigaction = (void (*)(int, siginfo_t *, void *))proc_signal_async;
+        sa.sa_mask = events;
         if (sigaction(async[i], &sa, NULL))
             return -errno;
     }
     if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &ev, &w->timer))
         return -errno;
-    return sigprocmask(SIG_SETMASK, &sa.sa_mask, NULL) ? -errno : 0;
+    return sigprocmask(SIG_SETMASK, &none, NULL) ? -errno : 0;
 }
 
 static int fence_make(struct world *w)

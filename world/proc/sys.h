@@ -13,6 +13,7 @@ enum {
     SYS_NR_mmap = 9,
     SYS_NR_mprotect = 10,
     SYS_NR_munmap = 11,
+    SYS_NR_rt_sigprocmask = 14,
     SYS_NR_rt_sigreturn = 15,
     SYS_NR_rt_sigtimedwait = 128,
     SYS_NR_madvise = 28,
@@ -31,6 +32,7 @@ enum { SYS_EPERM = 1, SYS_EINTR = 4, SYS_EAGAIN = 11, SYS_ENOMEM = 12, SYS_EINVA
 enum { SYS_PROT_NONE = 0, SYS_PROT_READ = 1, SYS_PROT_WRITE = 2, SYS_PROT_EXEC = 4 };
 enum { SYS_MAP_SHARED = 1, SYS_MAP_FIXED = 0x10, SYS_MAP_POPULATE = 0x8000, SYS_MAP_FIXED_NOREPLACE = 0x100000 };
 enum { SYS_FUTEX_WAIT = 0, SYS_FUTEX_WAKE = 1, SYS_FUTEX_WAIT_BITSET = 9 };
+enum { SYS_SIG_SETMASK = 2 };
 enum { SYS_CLOCK_MONOTONIC = 1, SYS_TIMER_ABSTIME = 1 };
 
 struct sys_timespec {
