@@ -19,6 +19,8 @@
  * can only be noticed by reading a controller's register, and such a read
  * lets time pass first.  So board_deadline() ignores timers behind a masked
  * input, and a guest that has masked its timer sleeps until something else happens.
+ * When the timers are due is asked once after each time that they were touched: guests write to the 8259s
+ * several times for each tick.
  *
  * Counter 0's periods that were missed are made up for (i8254.c).  While IRQ 0
  * is masked they are kept too, for guests mask it in the handler, where the host may
@@ -40,7 +42,13 @@
 #define MASK_FORGETS_NS 250000000ull
 #define HANDLER_FORGETS_NS (I8254_BACKLOG_SECONDS * 1000000000ull)
 
+#define DUE_UNKNOWN 0
+
+static const uint8_t due_irq[] = { 0, 8, 4 };
+
 struct board {
+    /* When the timers next raise these lines by themselves, and the first of that: nothing else happens before. */
+    uint64_t due[ARRAY_SIZE(due_irq)], due_first;
     struct i8259 pic;
     struct i8254 pit;
     struct ns16550 uart;
@@ -115,23 +123,33 @@ void board_init(struct board *b, const struct board_config *c)
 
 /* --- time --- */
 
+static void due_look(struct board *b)
+{
+    b->due[0] = i8254_deadline(&b->pit);
+    b->due[1] = mc146818_deadline(&b->rtc);
+    b->due[2] = ns16550_deadline(&b->uart);
+    b->due_first = min_u64(b->due[0], min_u64(b->due[1], b->due[2]));
+}
+
 void board_advance(struct board *b, uint64_t now)
 {
+    if (likely(now < b->due_first))
+        return;
     i8254_advance(&b->pit, now);
     mc146818_advance(&b->rtc, now);
     ns16550_advance(&b->uart, now);
+    due_look(b);
 }
 
-uint64_t board_deadline(const struct board *b)
+uint64_t board_deadline(struct board *b)
 {
     uint64_t when = UINT64_MAX;
 
-    if (!i8259_masked(&b->pic, 0))
-        when = i8254_deadline(&b->pit);
-    if (!i8259_masked(&b->pic, 8))
-        when = min_u64(when, mc146818_deadline(&b->rtc));
-    if (!i8259_masked(&b->pic, 4))
-        when = min_u64(when, ns16550_deadline(&b->uart));
+    if (b->due_first == DUE_UNKNOWN)
+        due_look(b);
+    for (unsigned i = 0; i < ARRAY_SIZE(due_irq); i++)
+        if (b->due[i] < when && !i8259_masked(&b->pic, due_irq[i]))
+            when = b->due[i];
     return when;
 }
 
@@ -170,24 +188,56 @@ static uint8_t pic_in(struct board *b, uint64_t now, unsigned chip, unsigned a0)
     return i8259_in(&b->pic, chip, a0);
 }
 
-static uint8_t board_in8(struct board *b, uint64_t now, uint16_t port)
+/* Chips with timers. */
+static uint8_t timed_in(struct board *b, uint64_t now, uint16_t port)
 {
+    b->due_first = DUE_UNKNOWN;
     switch (port) {
-    case 0x3f8 ... 0x3ff:
-        return ns16550_in(&b->uart, now, port & 7);
-    case 0x20 ... 0x21:
-        return pic_in(b, now, 0, port & 1);
-    case 0xa0 ... 0xa1:
-        return pic_in(b, now, 1, port & 1);
     case 0x40 ... 0x43:
         return i8254_in(&b->pit, now, port & 3);
     case 0x61:
         return ports_61_in(&b->ports, now);
+    case 0x70 ... 0x71:
+        return mc146818_in(&b->rtc, now, port & 1);
+    default:
+        return ns16550_in(&b->uart, now, port & 7);
+    }
+}
+
+static void timed_out(struct board *b, uint64_t now, uint16_t port, uint8_t value)
+{
+    b->due_first = DUE_UNKNOWN;
+    switch (port) {
+    case 0x40 ... 0x43:
+        i8254_out(&b->pit, now, port & 3, value);
+        break;
+    case 0x61:
+        ports_61_out(&b->ports, now, value);
+        break;
+    case 0x70 ... 0x71:
+        mc146818_out(&b->rtc, now, port & 1, value);
+        break;
+    default:
+        ns16550_out(&b->uart, now, port & 7, value);
+        break;
+    }
+}
+
+static uint8_t board_in8(struct board *b, uint64_t now, uint16_t port)
+{
+    switch (port) {
+    case 0x40 ... 0x43:
+    case 0x61:
+    case 0x70 ... 0x71:
+    case 0x3f8 ... 0x3ff:
+        return timed_in(b, now, port);
+    case 0x20 ... 0x21:
+        return pic_in(b, now, 0, port & 1);
+    case 0xa0 ... 0xa1:
+        return pic_in(b, now, 1, port & 1);
     case 0x60:
     case 0x64:
         return i8042_in(&b->kbc, port >> 2 & 1);
-    case 0x70 ... 0x71:
-        return mc146818_in(&b->rtc, now, port & 1);
     case 0x80 ... 0x8f:
         return b->ports.page[port & 15];
     case 0x92:
@@ -207,8 +257,11 @@ static uint8_t board_in8(struct board *b, uint64_t now, uint16_t port)
 static void board_out8(struct board *b, uint64_t now, uint16_t port, uint8_t value)
 {
     switch (port) {
+    case 0x40 ... 0x43:
+    case 0x61:
+    case 0x70 ... 0x71:
     case 0x3f8 ... 0x3ff:
-        ns16550_out(&b->uart, now, port & 7, value);
+        timed_out(b, now, port, value);
         break;
     case 0x20 ... 0x21:
         pic_out(b, now, 0, port & 1, value);
@@ -216,18 +269,9 @@ static void board_out8(struct board *b, uint64_t now, uint16_t port, uint8_t val
     case 0xa0 ... 0xa1:
         pic_out(b, now, 1, port & 1, value);
         break;
-    case 0x40 ... 0x43:
-        i8254_out(&b->pit, now, port & 3, value);
-        break;
-    case 0x61:
-        ports_61_out(&b->ports, now, value);
-        break;
     case 0x60:
     case 0x64:
         i8042_out(&b->kbc, port >> 2 & 1, value);
-        break;
-    case 0x70 ... 0x71:
-        mc146818_out(&b->rtc, now, port & 1, value);
         break;
     case 0x80 ... 0x8f:
         b->ports.page[port & 15] = value;
@@ -322,6 +366,7 @@ unsigned board_serial_rx(struct board *b, uint64_t now, const uint8_t *bytes, un
 
     if (n > room)
         n = room;
+    b->due_first = DUE_UNKNOWN;
     for (unsigned i = 0; i < n; i++)
         ns16550_rx(&b->uart, now, bytes[i]);
     return n;

@@ -35,7 +35,7 @@ void board_out(struct board *b, uint64_t now, uint16_t port, uint32_t value, uns
 void board_advance(struct board *b, uint64_t now);
 /* When board_advance() next has something to do that the guest would notice; UINT64_MAX = never.  Timers behind a masked
  * input do not count, so that an idle guest sleeps long. */
-uint64_t board_deadline(const struct board *b);
+uint64_t board_deadline(struct board *b);
 
 /* The 8259's INTR output, and the INTA cycle (returns the vector; a spurious one if INTR dropped). */
 bool board_intr(const struct board *b);

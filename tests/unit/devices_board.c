@@ -432,3 +432,82 @@ Test(devices_board, nmi_and_its_mask)
     outb(0x70, 0x0f);
     cr_expect(board_take_nmi(b));
 }
+
+static uint64_t seed;
+
+static uint32_t rnd(uint32_t n)
+{
+    seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+    return (uint32_t)(seed >> 33) % n;
+}
+
+/* Values that mean something now and then: counter modes, end of interrupt, timer interrupts of the clock on and off. */
+static uint8_t likely_value(uint16_t port)
+{
+    static const uint8_t pic[] = { 0x20, 0x60, 0x68, 0x0a, 0x0b, 0x11 }, rtc_b[] = { 0x42, 0x02, 0x12, 0x22, 0x72, 0x82 };
+
+    if (port == 0x43)
+        return (uint8_t)(rnd(4) << 6 | rnd(4) << 4 | rnd(6) << 1);
+    if ((port == 0x20 || port == 0xa0) && rnd(40))
+        return pic[rnd(5)];
+    if (port == 0x21 || port == 0xa1)
+        return rnd(3) ? (uint8_t)(rnd(256) & rnd(256) & ~4u) : 0xff;
+    if (port == 0x70)
+        return (uint8_t)(10 + rnd(3));
+    if (port == 0x71)
+        return rnd(2) ? rtc_b[rnd(6)] : (uint8_t)(0x20 | (3 + rnd(13)));
+    return (uint8_t)rnd(256);
+}
+
+/*
+ * When the timers are due is remembered.  A board that is made to forget it before every step, by what changes nothing, must
+ * look the same to software.
+ */
+Test(devices_board, remembered_deadlines)
+{
+    static const uint16_t ports[] = { 0x20,  0x21,  0x20,  0x21,  0xa0, 0xa1, 0x40, 0x40, 0x42,
+                                      0x43,  0x61,  0x70,  0x71,  0x71, 0x3f8, 0x3f9, 0x3fa, 0x3fc };
+    struct board *board[2];
+    unsigned taken = 0;
+
+    for (unsigned i = 0; i < 2; i++) {
+        if (i)
+            setup();
+        pic_setup();
+        unmask(0);
+        pit_setup(1193, 0x34);
+        board[i] = b;
+    }
+    seed = 1;
+    for (unsigned step = 0; step < 300000; step++) {
+        uint16_t port = ports[rnd(ARRAY_SIZE(ports))];
+        uint8_t value = likely_value(port), byte = (uint8_t)rnd(256);
+        unsigned what = rnd(10);
+        uint64_t result[2], deadline[2];
+
+        now += rnd(4) ? rnd(3000) : rnd(3000000);
+        for (unsigned i = 0; i < 2; i++) {
+            b = board[i];
+            if (i) {
+                inb(0x61);
+                board_serial_rx(b, now, &byte, 0);
+            }
+            board_advance(b, now);
+            result[i] = board_intr(b);
+            if (result[i] && what < 6)
+                result[i] = board_inta(b);
+            else if (what == 6)
+                result[i] = board_serial_rx(b, now, &byte, 1);
+            else if (what & 1)
+                result[i] = inb(port);
+            else
+                outb(port, value);
+            deadline[i] = board_deadline(b);
+            taken += result[i] >= 0x30;
+        }
+        cr_assert(result[0] == result[1], "step %u, port %#x: %#lx %#lx", step, port, result[0], result[1]);
+        cr_assert(deadline[0] == deadline[1], "step %u, port %#x: %lu %lu", step, port, deadline[0], deadline[1]);
+    }
+    cr_assert(taken > 10000, "%u", taken);
+    free(board[0]);
+}
