@@ -13,6 +13,7 @@
 #include "cpu/fpnative.h"
 #include "cpu/interp.h"
 #include "cpu/io.h"
+#include "world/truncate.h"
 
 #define ARENA_SIZE (40u << 20)
 
@@ -176,7 +177,7 @@ unsigned mmu_kernel_view(struct vcpu *v)
 gla_t mmu_user_limit(struct vcpu *v)
 {
     (void)v;
-    return WIN_BASE;
+    return fake_bt.user_limit;
 }
 void mmu_trace(struct vm *vm, gpn_t gpn)
 {
@@ -221,7 +222,12 @@ unsigned world_callout_seq(struct vm *vm, uint8_t out[8])
 }
 void world_fence_begin(struct vm *vm) { (void)vm; }
 void world_fence_end(struct vm *vm) { (void)vm; }
-void world_breathe(struct vm *vm) { (void)vm; }
+/* The interpreter takes a turn: time passes. */
+void world_breathe(struct vm *vm)
+{
+    if (fake_bt.attention_in && --fake_bt.attention_in == 0)
+        vm->vcpu->attention = 1;
+}
 gla_t world_min_gla(struct vm *vm)
 {
     (void)vm;
@@ -233,22 +239,39 @@ unsigned world_direct_views(struct vm *vm)
     return 0;
 }
 
+/* The segment register that holds the descriptor t. */
+static struct seg held(const struct truncated *t)
+{
+    struct seg s = {0x2f, SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_A | SEG_ATTR_DPL, t->base, t->limit};
+
+    s.attr |= (uint16_t)((t->flags & TRUNC_RDONLY ? 0 : SEG_ATTR_RW) | (t->flags & TRUNC_DOWN ? SEG_ATTR_EC : 0) |
+                         (t->flags & TRUNC_BIG ? SEG_ATTR_DB : 0));
+    if (t->flags & TRUNC_PAGES) {
+        s.attr |= SEG_ATTR_G;
+        s.limit = t->limit << PAGE_SHIFT | PAGE_MASK;
+    }
+    return s;
+}
+
 bool world_seg_sync(struct vcpu *v, gla_t user_limit, bool gs_to_fs)
 {
     struct vcpu *emu = &fake_bt.emu;
+    struct truncated t;
 
+    v->hsel_dirty = 0;
     for (unsigned s = 0; s < SEG_COUNT; s++) {
-        emu->seg[s] = v->seg[s == SEG_FS && gs_to_fs ? SEG_GS : s];
-        emu->seg[s].attr |= SEG_ATTR_DPL;
-        if (emu->seg[s].attr & SEG_ATTR_P && emu->seg[s].limit > user_limit - 1 - emu->seg[s].base)
-            emu->seg[s].limit = user_limit - 1 - emu->seg[s].base;
+        if (seg_truncate(&v->seg[s == SEG_FS && gs_to_fs ? SEG_GS : s], user_limit, s == SEG_SS, s == SEG_FS, &t))
+            emu->seg[s] = held(&t);
+        else if (s == SEG_SS)
+            v->hsel_dirty = BIT(SEG_SS);
+        else
+            emu->seg[s] = (struct seg){0};
     }
     emu->seg[SEG_GS] = (struct seg){0x33, SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_RW | SEG_ATTR_A | SEG_ATTR_DB | SEG_ATTR_DPL,
                                     WIN_DATA, WIN_DATA_SIZE - 1};
     emu->seg[SEG_CS] = (struct seg){0x2b, SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_CODE | SEG_ATTR_A | SEG_ATTR_DB |
                                     SEG_ATTR_DPL, 0, 0xffffffffu};
-    v->hsel_dirty = 0;
-    return true;
+    return !v->hsel_dirty;
 }
 
 /* One step of the emulated CPU; false: v->exit is filled. */
@@ -385,6 +408,7 @@ static void reset_fakes(void)
     memset(fake_bt.hidden, 0, sizeof fake_bt.hidden);
     for (unsigned i = 0; i < FAKE_BT_PAGES; i++)
         fake_bt.map[i] = i;
+    fake_bt.user_limit = WIN_BASE;
     fake_bt.attention_in = 0;
     fake_bt.steps = 0;
     fake_bt.on_step = NULL;

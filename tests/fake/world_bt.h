@@ -31,6 +31,7 @@ struct fake_bt {
     bool traced[FAKE_BT_PAGES];      /* by gpn */
     bool hidden[FAKE_BT_PAGES];      /* by linear page: not in the shadow until mmu_fill() */
     struct mmu_gens gens;
+    gla_t user_limit;                /* mmu_user_limit() */
     unsigned traces, untraces, enters, fills;
     uint32_t attention_in;           /* steps until an attention, 0 = none */
     uint64_t steps, tsc;

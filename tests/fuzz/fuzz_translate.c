@@ -97,33 +97,119 @@ static void make_code(void)
     V->eip = at;
 }
 
-static void make_state(void)
-{
-    static const uint32_t odd[] = {EFLAGS_IOPL, EFLAGS_NT, EFLAGS_AC, EFLAGS_IOPL | EFLAGS_NT};
-    uint32_t eip = V->eip;
+/* Limits near what the code uses, and far from it. */
+static uint32_t odd_limit(void) { return rnd(2) ? DATA + rnd(0x2000) : rnd(3) ? rnd(0x100000) : rnd(64); }
 
-    fake_bt_vcpu(rnd(3) ? 0 : 3);
-    V->eip = eip;
-    for (unsigned i = 0; i < 8; i++)
-        V->gpr[i] = rnd(3) ? DATA + rnd(0x2000) : rnd(2) ? CODE + rnd(0x4000) : rnd32();
-    V->gpr[REG_ESP] = rnd(16) ? 0x80000 - 4 * rnd(64) : rnd32();
-    V->gpr[REG_ECX] = rnd(2) ? rnd(64) : V->gpr[REG_ECX];
-    V->eflags |= (rnd32() & (EFLAGS_ARITH | EFLAGS_DF)) | (rnd(8) ? 0 : odd[rnd(4)]) | (rnd(4) ? 0 : EFLAGS_IF);
+static uint32_t odd_base(void)
+{
+    static const uint32_t some[] = {0x140000, 0x1000, 0xffff0000, 0xfffffff8, 1};
+
+    return rnd(2) ? 0 : rnd(2) ? some[rnd(5)] : rnd(0x20000);
+}
+
+/* As loads from the table below would leave it: a data register may hold what reads; the stack must be writable. */
+static void make_segment(unsigned s)
+{
+    struct seg *seg = &V->seg[s];
+
+    if (s != SEG_SS && rnd(6) == 0) {
+        *seg = (struct seg){(uint16_t)rnd(4), 0, 0, 0};
+        return;
+    }
+    if (rnd(2))
+        seg->attr &= ~SEG_ATTR_DB;
+    if (rnd(2))
+        seg->base = odd_base();
+    if (s != SEG_SS && rnd(3) == 0)
+        seg->attr &= ~SEG_ATTR_RW;
+    if (rnd(3) == 0) {
+        seg->attr |= SEG_ATTR_EC;
+        seg->limit = rnd(2) ? DATA - 1 : odd_limit();
+    } else if (rnd(2)) {
+        seg->limit = odd_limit();
+    }
+    seg->attr &= ~SEG_ATTR_G;
+    if (seg->limit > 0xfffff) {
+        seg->attr |= SEG_ATTR_G;
+        seg->limit |= PAGE_MASK;
+    }
+}
+
+static void make_code_segment(void)
+{
+    struct seg *cs = &V->seg[SEG_CS];
+
+    cs->base = CODE - rnd(0x1000);
+    V->eip -= cs->base;
+    cs->limit = rnd(2) ? V->eip + rnd(0x100) : V->eip + 0x1000 + rnd(0x4000);
+    cs->attr &= ~SEG_ATTR_G;
+    if (rnd(4) == 0)
+        cs->attr &= ~SEG_ATTR_RW;
+    if (rnd(4) == 0)
+        cs->attr |= SEG_ATTR_EC;
+}
+
+/* Descriptors of all kinds behind the flat ones. */
+static void make_table(void)
+{
+    for (uint32_t sel = 0x88; sel < 0x100; sel += 8) {
+        uint8_t *d = fake_bt.vm.ram + FAKE_BT_GDT + sel;
+        uint32_t base = odd_base(), limit = odd_limit() & 0xfffff;
+
+        put32(d, base << 16 | (limit & 0xffff));
+        put32(d + 4, (base & 0xff000000) | (base >> 16 & 0xff) | (limit & 0xf0000) | (rnd(8) ? 0x8000 : 0) |
+                         (rnd(8) ? 0x1000 : 0) | rnd(4) << 13 | rnd(16) << 8 | (rnd(2) ? 0xc00000 : rnd(2) ? 0x400000 : 0));
+    }
+}
+
+static uint32_t likely_selector(void) { return 8 * (1 + rnd(31)) + (rnd(3) ? V->cpl : rnd(4)); }
+
+static void make_control(void)
+{
     if (rnd(8) == 0)
         V->cr0 |= CR0_TS;
     if (rnd(8) == 0)
+        V->cr0 ^= rnd(2) ? CR0_EM : CR0_MP;
+    if (rnd(8) == 0)
+        V->cr0 |= CR0_AM;
+    if (rnd(8) == 0)
         V->cr4 &= ~CR4_OSFXSR;
     if (rnd(8) == 0)
-        V->seg[SEG_SS].attr &= ~SEG_ATTR_DB;
+        V->cr4 |= CR4_TSD;
+    if (rnd(4) == 0)
+        V->cr4 |= CR4_PVI;
     if (rnd(8) == 0)
-        V->seg[SEG_GS].limit = rnd(0x100000);
+        V->cr4 |= CR4_VME;
     if (rnd(8) == 0)
-        V->seg[SEG_GS].base = 0x140000;
-    if (rnd(8) == 0) {
-        V->seg[SEG_CS].base = CODE - rnd(0x1000);
-        V->eip -= V->seg[SEG_CS].base;
-        V->seg[SEG_CS].limit = V->eip + rnd(0x100);
-    }
+        V->cr4 |= CR4_DE;
+    if (rnd(4) == 0)
+        V->eflags |= (rnd(2) ? EFLAGS_VIF : 0) | (rnd(2) ? EFLAGS_VIP : 0);
+}
+
+static void make_state(void)
+{
+    static const uint8_t cpls[] = {0, 0, 0, 0, 0, 0, 3, 3, 1, 2};
+    static const uint32_t odd[] = {EFLAGS_IOPL, EFLAGS_NT, EFLAGS_AC, EFLAGS_IOPL | EFLAGS_NT, 1u << 12, 2u << 12};
+    uint32_t eip = V->eip;
+
+    fake_bt_vcpu(cpls[rnd(sizeof cpls)]);
+    V->eip = eip;
+    for (unsigned i = 0; i < 8; i++)
+        V->gpr[i] = rnd(3) ? DATA + rnd(0x2000) : rnd(2) ? CODE + rnd(0x4000) : rnd(2) ? likely_selector() : rnd32();
+    V->gpr[REG_ESP] = rnd(16) ? 0x80000 - 4 * rnd(64) : rnd32();
+    V->gpr[REG_ECX] = rnd(2) ? rnd(64) : V->gpr[REG_ECX];
+    V->eflags |= (rnd32() & (EFLAGS_ARITH | EFLAGS_DF)) | (rnd(4) ? 0 : odd[rnd(6)]) | (rnd(4) ? 0 : EFLAGS_IF);
+    make_control();
+    make_table();
+    for (unsigned s = 0; s < SEG_COUNT; s++)
+        if (s != SEG_CS && rnd(s == SEG_FS || s == SEG_GS ? 4 : 12) == 0)
+            make_segment(s);
+    if (!(V->seg[SEG_SS].attr & SEG_ATTR_DB) && rnd(2)) /* what a 16-bit stack does not use */
+        V->gpr[REG_ESP] = rnd32() << 16 | ((rnd(2) ? rnd(16) : DATA + rnd(0x2000)) & 0xffff);
+    if (rnd(6) == 0)
+        make_code_segment();
+    if (rnd(8) == 0)
+        fake_bt.user_limit = 0x40000 + rnd(0x50) * PAGE_SIZE;
 }
 
 /* -------------------------------------------------------------- the two runs */
