@@ -70,11 +70,105 @@ static void put_insn(uint8_t **at)
     } else if (rnd(2)) {
         *p++ = (uint8_t)rnd(256);
         if (rnd(3) == 0) {
-            put32(p, rnd(2) ? DATA + rnd(0x2000) : CODE + rnd(0x3000));
+            put32(p, rnd(2) ? DATA + rnd(0x2000) : rnd(4) ? CODE + rnd(0x3000) : FAKE_BT_GDT + rnd(0x100));
             p += 4;
         }
     }
     *at = p;
+}
+
+static uint8_t *put_seg_load(uint8_t *p, unsigned seg, uint32_t sel)
+{
+    unsigned reg = rnd(4);
+
+    *p++ = (uint8_t)(0xb8 | reg); /* mov $sel, %reg */
+    put32(p, sel);
+    p += 4;
+    *p++ = 0x8e; /* mov %reg, %seg */
+    *p++ = (uint8_t)(0xc0 | seg << 3 | reg);
+    return p;
+}
+
+/* A selector is loaded again, between the loads its descriptor may change. */
+static void put_reload(uint8_t **at)
+{
+    static const uint8_t segs[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS}, prefix[] = {0x26, 0x3e, 0x64, 0x65};
+    unsigned i = rnd(4);
+    uint32_t sel = 8 * (segs[i] + 1u) + (rnd(4) ? 0 : 0x43);
+    uint8_t *p = put_seg_load(*at, segs[i], sel);
+
+    if (rnd(2)) { /* addb */
+        *p++ = 0x80;
+        *p++ = 0x05;
+        put32(p, FAKE_BT_GDT + (sel & ~7u) + rnd(8));
+        p += 4;
+        *p++ = (uint8_t)rnd(256);
+    }
+    p = put_seg_load(p, segs[i], sel);
+    *p++ = prefix[i];
+    *p++ = 0xa1; /* mov moffs, %eax */
+    put32(p, DATA + rnd(0x2000));
+    *at = p + 4;
+}
+
+static uint8_t *put_push(uint8_t *p, uint32_t imm)
+{
+    *p++ = 0x68;
+    put32(p, imm);
+    return p + 4;
+}
+
+/* POPF of flags that matter. */
+static void put_popf(uint8_t **at)
+{
+    static const uint32_t some[] = {EFLAGS_IOPL, 1u << 12, EFLAGS_NT, EFLAGS_AC, EFLAGS_VIF, EFLAGS_VIP, EFLAGS_ID, EFLAGS_RF};
+    uint8_t *p = put_push(*at, (rnd32() & (EFLAGS_ARITH | EFLAGS_DF | EFLAGS_IF)) | (rnd(3) ? some[rnd(8)] : 0));
+
+    if (rnd(8) == 0)
+        *p++ = 0x66;
+    *p++ = 0x9d;
+    *p++ = 0x9c; /* pushf shows them */
+    *at = p;
+}
+
+/* A return by a 16-bit frame. */
+static void put_iretw(uint8_t **at)
+{
+    static const uint8_t frame[] = {0x66, 0x9c, 0x66, 0x0e, 0x66, 0x68}; /* pushfw; pushw %cs; pushw $imm */
+    uint8_t *p = *at;
+
+    memcpy(p, frame, sizeof frame);
+    p += sizeof frame;
+    put16(p, (uint16_t)rnd(0x10000));
+    p += 2;
+    *p++ = 0x66;
+    *p++ = 0xcf;
+    *at = p;
+}
+
+static void put_invlpg(uint8_t **at)
+{
+    static const uint8_t prefix[] = {0x26, 0x2e, 0x36, 0x64, 0x65, 0x67, 0xf0};
+    uint8_t *p = *at;
+
+    if (rnd(2))
+        *p++ = prefix[rnd(sizeof prefix)];
+    *p++ = 0x0f;
+    *p++ = 0x01;
+    *p++ = (uint8_t)(rnd(3) << 6 | 7 << 3 | rnd(8));
+    for (unsigned i = 0; i < 5; i++)
+        *p++ = i ? 0x90 : (uint8_t)rnd(256);
+    *at = p;
+}
+
+static void put_any(uint8_t **at)
+{
+    static void (*const often[])(uint8_t **) = {put_reload, put_popf, put_iretw, put_invlpg};
+
+    if (rnd(12))
+        put_insn(at);
+    else
+        often[rnd(ARRAY_SIZE(often))](at);
 }
 
 static void make_code(void)
@@ -88,7 +182,7 @@ static void make_code(void)
             ram[at + i] = (uint8_t)rnd(256);
     else
         while (p < end)
-            put_insn(&p);
+            put_any(&p);
     for (uint32_t i = 0; i < 0x400; i += 4) { /* the stack and a table hold code addresses */
         put32(ram + 0x7fe00 + i, at + rnd(200));
         put32(ram + DATA + rnd(0x800) * 4, at + rnd(200));
@@ -162,7 +256,13 @@ static void make_table(void)
     }
 }
 
-static uint32_t likely_selector(void) { return 8 * (1 + rnd(31)) + (rnd(3) ? V->cpl : rnd(4)); }
+/* One that a register holds, or any; with something in the upper half. */
+static uint32_t likely_selector(void)
+{
+    uint32_t sel = rnd(2) ? V->seg[rnd(SEG_COUNT)].sel : 8 * (1 + rnd(31)) + (rnd(3) ? V->cpl : rnd(4));
+
+    return rnd(4) ? sel : sel | rnd32() << 16;
+}
 
 static void make_control(void)
 {
@@ -201,6 +301,8 @@ static void make_state(void)
     V->eflags |= (rnd32() & (EFLAGS_ARITH | EFLAGS_DF)) | (rnd(4) ? 0 : odd[rnd(6)]) | (rnd(4) ? 0 : EFLAGS_IF);
     make_control();
     make_table();
+    for (unsigned i = 0; i < 8; i++)
+        put32(fake_bt.vm.ram + 0x80000 - 4 * rnd(64), likely_selector());
     for (unsigned s = 0; s < SEG_COUNT; s++)
         if (s != SEG_CS && rnd(s == SEG_FS || s == SEG_GS ? 4 : 12) == 0)
             make_segment(s);
