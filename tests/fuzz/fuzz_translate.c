@@ -161,9 +161,42 @@ static void put_invlpg(uint8_t **at)
     *at = p;
 }
 
+/* Thread-local variables, at small offsets of both signs. */
+static void put_tls(uint8_t **at)
+{
+    static const uint8_t ops[] = {0x8b, 0x89, 0x01, 0x83, 0xc7, 0x80, 0xff, 0xa0, 0xa1, 0xa3, 0xd7, 0xac, 0xaa};
+    uint8_t *p = *at, op = ops[rnd(sizeof ops)], mod = (uint8_t)rnd(3), rm = (uint8_t)rnd(8), sib = (uint8_t)rnd(256);
+    bool moffs = (op & 0xfc) == 0xa0, wide = moffs || mod == 2 || (mod == 0 && (rm == 5 || (rm == 4 && (sib & 7) == 5)));
+
+    *p++ = 0x65;
+    if (rnd(16) == 0)
+        *p++ = 0x67;
+    *p++ = op;
+    if (!moffs && op != 0xd7 && op != 0xac && op != 0xaa) {
+        *p++ = (uint8_t)(mod << 6 | (op == 0xff ? 2 + rnd(4) : op == 0xc7 ? 0 : rnd(8)) << 3 | rm);
+        if (rm == 4)
+            *p++ = sib;
+        if (mod == 1)
+            *p++ = (uint8_t)rnd(256);
+    } else if (!moffs) {
+        wide = false;
+    }
+    if (wide) {
+        put32(p, rnd(2) ? rnd(0x1000) - 0x800 : rnd(2) ? DATA + rnd(0x2000) : 0u - rnd(0x110000));
+        p += 4;
+    }
+    if (op == 0x83 || op == 0x80)
+        *p++ = (uint8_t)rnd(256);
+    if (op == 0xc7) {
+        put32(p, rnd32());
+        p += 4;
+    }
+    *at = p;
+}
+
 static void put_any(uint8_t **at)
 {
-    static void (*const often[])(uint8_t **) = {put_reload, put_popf, put_iretw, put_invlpg};
+    static void (*const often[])(uint8_t **) = {put_reload, put_popf, put_iretw, put_invlpg, put_tls, put_tls};
 
     if (rnd(12))
         put_insn(at);
@@ -306,6 +339,12 @@ static void make_state(void)
     for (unsigned s = 0; s < SEG_COUNT; s++)
         if (s != SEG_CS && rnd(s == SEG_FS || s == SEG_GS ? 4 : 12) == 0)
             make_segment(s);
+    if (V->cpl == 3 && rnd(2)) { /* as C libraries have it; registers hold small offsets */
+        V->seg[SEG_GS] = V->seg[SEG_DS];
+        V->seg[SEG_GS].base = FAKE_BT_RAM + rnd(0x400); /* the RAM is at negative offsets */
+        V->gpr[rnd(8)] = rnd(0x2000) - 0x1000;
+        V->gpr[rnd(8)] = rnd(0x200) - 0x100;
+    }
     if (!(V->seg[SEG_SS].attr & SEG_ATTR_DB) && rnd(2)) /* what a 16-bit stack does not use */
         V->gpr[REG_ESP] = rnd32() << 16 | ((rnd(2) ? rnd(16) : DATA + rnd(0x2000)) & 0xffff);
     if (rnd(6) == 0)
@@ -351,6 +390,15 @@ static void trace(const char *who)
            V->gpr[2], V->gpr[3], V->gpr[4], V->gpr[5], V->gpr[6], V->gpr[7]);
 }
 
+/* An access through GS may have been refused because it wraps at 4 GiB, which CPUs are free to allow (SDM vol. 3A 5.3). */
+static bool gs_wrapped(uint32_t linear)
+{
+    for (unsigned i = 0; i < 4 && V->eip == FAKE_BT_HANDLERS + 16 * VEC_GP; i++)
+        if (fake_bt.vm.ram[(linear + i) & (FAKE_BT_RAM - 1)] == 0x65)
+            return true;
+    return false;
+}
+
 /*
  * True: it came to an end that can be compared.  A REP that goes on for longer than the interpreter's slice may
  * overwrite itself, and then it matters where it was interrupted.
@@ -358,11 +406,14 @@ static void trace(const char *who)
 static bool run_interpreted(void)
 {
     for (unsigned i = 0; i < MAX_STEPS && !over(); i++) {
-        uint32_t eip = V->eip, ecx = V->gpr[REG_ECX];
+        uint32_t eip = V->eip, ecx = V->gpr[REG_ECX], linear = V->seg[SEG_CS].base + eip;
+        bool wraps = V->cpl == 3 && V->seg[SEG_GS].limit == 0xffffffff;
 
         if (verbose)
             trace("interpreted");
         interp_run_one(V);
+        if (wraps && gs_wrapped(linear))
+            return false;
         if (V->eip == eip && ecx - V->gpr[REG_ECX] >= INTERP_REP_MAX)
             return false;
     }
