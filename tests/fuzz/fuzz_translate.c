@@ -89,6 +89,46 @@ static uint8_t *put_seg_load(uint8_t *p, unsigned seg, uint32_t sel)
     return p;
 }
 
+#define OTHER_GDT 0x50000u
+#define PSEUDO_DESCRIPTORS 0x51000u /* LGDT's operands, 8 bytes apart */
+
+/* To the other table, or to another length of the same. */
+static uint8_t *put_lgdt(uint8_t *p)
+{
+    *p++ = 0x0f;
+    *p++ = 0x01;
+    *p++ = 0x15;
+    put32(p, PSEUDO_DESCRIPTORS + 8 * rnd(4));
+    return p + 4;
+}
+
+/* Code segments whose bases differ by little, and flat ones. */
+static const struct {
+    uint16_t sel;
+    uint32_t base, limit;
+} code_segs[] = {{0x10, 0, 0xffffffff}, {0x88, CODE, 0x3fff}, {0x90, CODE + 8, 0x3fff}, {0x98, 0, CODE + 0x1800}};
+
+/* To the code behind it, or to where the others go. */
+static uint32_t far_target;
+
+static void put_far_jump(uint8_t **at)
+{
+    unsigned to = rnd(ARRAY_SIZE(code_segs));
+    uint32_t target = rnd(2) ? (uint32_t)(*at - fake_bt.vm.ram) + 7 : far_target;
+    uint8_t *p = *at;
+
+    *p++ = 0xea;
+    put32(p, target - (code_segs[to].base & ~8u));
+    put16(p + 4, code_segs[to].sel);
+    *at = p + 6;
+}
+
+static void put_rdtsc(uint8_t **at)
+{
+    *(*at)++ = 0x0f;
+    *(*at)++ = 0x31;
+}
+
 /* A selector is loaded again, between the loads its descriptor may change. */
 static void put_reload(uint8_t **at)
 {
@@ -103,6 +143,8 @@ static void put_reload(uint8_t **at)
         put32(p, FAKE_BT_GDT + (sel & ~7u) + rnd(8));
         p += 4;
         *p++ = (uint8_t)rnd(256);
+    } else if (rnd(3) == 0) {
+        p = put_lgdt(p);
     }
     p = put_seg_load(p, segs[i], sel);
     *p++ = prefix[i];
@@ -168,7 +210,7 @@ static void put_tls(uint8_t **at)
     uint8_t *p = *at, op = ops[rnd(sizeof ops)], mod = (uint8_t)rnd(3), rm = (uint8_t)rnd(8), sib = (uint8_t)rnd(256);
     bool moffs = (op & 0xfc) == 0xa0, wide = moffs || mod == 2 || (mod == 0 && (rm == 5 || (rm == 4 && (sib & 7) == 5)));
 
-    *p++ = 0x65;
+    *p++ = rnd(4) ? 0x65 : 0x64;
     if (rnd(16) == 0)
         *p++ = 0x67;
     *p++ = op;
@@ -196,7 +238,8 @@ static void put_tls(uint8_t **at)
 
 static void put_any(uint8_t **at)
 {
-    static void (*const often[])(uint8_t **) = {put_reload, put_popf, put_iretw, put_invlpg, put_tls, put_tls};
+    static void (*const often[])(uint8_t **) = {put_reload, put_popf,     put_iretw, put_invlpg,
+                                                 put_tls,    put_far_jump, put_rdtsc, put_tls};
 
     if (rnd(12))
         put_insn(at);
@@ -210,6 +253,7 @@ static void make_code(void)
     uint32_t at = CODE + (rnd(2) ? rnd(0x3000) : 0x1000 * (1 + rnd(3)) - rnd(40));
     uint8_t *p = ram + at, *end = p + 20 + rnd(200);
 
+    far_target = at + rnd(100);
     if (rnd(8) == 0)
         for (uint32_t i = 0; i < 64; i++)
             ram[at + i] = (uint8_t)rnd(256);
@@ -225,7 +269,12 @@ static void make_code(void)
 }
 
 /* Limits near what the code uses, and far from it. */
-static uint32_t odd_limit(void) { return rnd(2) ? DATA + rnd(0x2000) : rnd(3) ? rnd(0x100000) : rnd(64); }
+static uint32_t odd_limit(void)
+{
+    static const uint32_t some[] = {0, 0xffff, 0xfffff, 0x1fffff, 0x3fffffff, 0xffffffff};
+
+    return rnd(2) ? DATA + rnd(0x2000) : rnd(3) ? rnd(0x100000) : rnd(2) ? some[rnd(6)] : rnd(64);
+}
 
 static uint32_t odd_base(void)
 {
@@ -274,18 +323,35 @@ static void make_code_segment(void)
         cs->attr &= ~SEG_ATTR_RW;
     if (rnd(4) == 0)
         cs->attr |= SEG_ATTR_EC;
+    if (rnd(8) == 0)
+        cs->attr &= ~SEG_ATTR_DB;
 }
 
 /* Descriptors of all kinds behind the flat ones. */
 static void make_table(void)
 {
-    for (uint32_t sel = 0x88; sel < 0x100; sel += 8) {
-        uint8_t *d = fake_bt.vm.ram + FAKE_BT_GDT + sel;
+    uint8_t *ram = fake_bt.vm.ram;
+
+    for (unsigned i = 1; i < ARRAY_SIZE(code_segs); i++) {
+        put32(ram + FAKE_BT_GDT + code_segs[i].sel, (code_segs[i].base & 0xffff) << 16 | (code_segs[i].limit & 0xffff));
+        put32(ram + FAKE_BT_GDT + code_segs[i].sel + 4,
+              0x409b00 | code_segs[i].base >> 16 | (code_segs[i].limit & 0xf0000) | (uint32_t)V->cpl << 13);
+    }
+    for (uint32_t sel = 0xa0; sel < 0x100; sel += 8) {
+        uint8_t *d = ram + FAKE_BT_GDT + sel;
         uint32_t base = odd_base(), limit = odd_limit() & 0xfffff;
 
         put32(d, base << 16 | (limit & 0xffff));
         put32(d + 4, (base & 0xff000000) | (base >> 16 & 0xff) | (limit & 0xf0000) | (rnd(8) ? 0x8000 : 0) |
                          (rnd(8) ? 0x1000 : 0) | rnd(4) << 13 | rnd(16) << 8 | (rnd(2) ? 0xc00000 : rnd(2) ? 0x400000 : 0));
+    }
+    memcpy(ram + OTHER_GDT, ram + FAKE_BT_GDT, 0x100);
+    for (unsigned i = 0; i < 4; i++) {
+        static const uint8_t data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
+
+        ram[OTHER_GDT + 8 * (data[i] + 1u) + rnd(8)] ^= (uint8_t)(1 << rnd(8));
+        put16(ram + PSEUDO_DESCRIPTORS + 8 * i, (uint16_t)(rnd(2) ? 0xff : 8 * (2 + rnd(8)) + 7));
+        put32(ram + PSEUDO_DESCRIPTORS + 8 * i + 2, i & 1 ? OTHER_GDT : FAKE_BT_GDT);
     }
 }
 
@@ -344,6 +410,12 @@ static void make_state(void)
         V->seg[SEG_GS].base = FAKE_BT_RAM + rnd(0x400); /* the RAM is at negative offsets */
         V->gpr[rnd(8)] = rnd(0x2000) - 0x1000;
         V->gpr[rnd(8)] = rnd(0x200) - 0x100;
+        if (rnd(4) == 0)
+            make_segment(SEG_GS);
+        if (rnd(4) == 0) {
+            V->seg[SEG_FS] = V->seg[SEG_DS];
+            V->seg[SEG_FS].base = rnd(0x20000);
+        }
     }
     if (!(V->seg[SEG_SS].attr & SEG_ATTR_DB) && rnd(2)) /* what a 16-bit stack does not use */
         V->gpr[REG_ESP] = rnd32() << 16 | ((rnd(2) ? rnd(16) : DATA + rnd(0x2000)) & 0xffff);
