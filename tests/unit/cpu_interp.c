@@ -227,6 +227,24 @@ Test(cpu_interp, vme_flags)
     cr_expect(vcpu_v86(v));
 }
 
+/* At CPL 3 only (SDM vol. 3A 21.4). */
+Test(cpu_interp, protected_mode_virtual_interrupts)
+{
+    i386_user(v);
+    v->cr4 |= CR4_PVI;
+    v->eflags &= ~EFLAGS_IOPL;
+    cr_expect_eq(step(BYTES(0xfb)), INTERP_OK);
+    cr_expect(v->eflags & EFLAGS_VIF);
+    cr_expect_eq(step(BYTES(0xfa)), INTERP_OK);
+    cr_expect_not(v->eflags & EFLAGS_VIF);
+    v->eflags |= EFLAGS_VIP;
+    expect_fault(VEC_GP, 0, BYTES(0xfb));
+    v->eflags &= ~EFLAGS_VIP;
+    v->cpl = 1;
+    expect_fault(VEC_GP, 0, BYTES(0xfb));
+    expect_fault(VEC_GP, 0, BYTES(0xfa));
+}
+
 Test(cpu_interp, undefined_opcodes)
 {
     static const uint8_t bad[][3] = {

@@ -452,6 +452,10 @@ Test(cpu_transfer, iret_in_v86_and_real_mode)
     cr_assert(iret(v, 2, 0, &f));
     cr_assert_eq(v->eflags, EFLAGS_FIXED | EFLAGS_IOPL | EFLAGS_NT);
     cr_assert_eq(v->gpr[REG_ESP], 0x8000);
+    mem_put32(0x8000, 0x10000);
+    mem_put32(0x8004, 0x900);
+    mem_put32(0x8008, 0);
+    fails(iret(v, 4, 0, &f), VEC_GP, 0);
 }
 
 /* --- tasks --- */
@@ -535,7 +539,7 @@ Test(cpu_transfer, task_16_bit)
     cr_assert(far_call(v, SEL_TSS16, 0, 4, CODE_AT, &f));
     cr_assert_eq(v->eip, 0x1234);
     cr_assert_eq(v->eflags, EFLAGS_FIXED | EFLAGS_ZF | EFLAGS_NT);
-    cr_assert_eq(v->gpr[REG_EAX] & 0xffff, 0x5678);
+    cr_assert_eq(v->gpr[REG_EAX], 0xffff5678);
     cr_assert_eq(v->seg[SEG_FS].attr, 0);
     v->gpr[REG_EAX] = 0x11112222;
     cr_assert(iret(v, 2, 0x4321, &f));
@@ -552,6 +556,7 @@ Test(cpu_transfer, task_faults_of_the_old_task)
     fails(far_jmp(v, SEL_TSS2, 0, 4, 0, &f), VEC_TS, SEL_TSS2);
     i386_desc(SEL_TSS2, TSS2_AT, 0x67, 0x09);
     fails(far_jmp(v, SEL_TSS2, 0, 4, 0, &f), VEC_NP, SEL_TSS2);
+    fails(far_call(v, GATE_TASK & ~3, 0, 4, 0, &f), VEC_NP, SEL_TSS2);
     i386_desc(SEL_TSS2, TSS2_AT, 0x67, 0x8b);
     fails(far_call(v, GATE_TASK & ~3, 0, 4, 0, &f), VEC_GP, SEL_TSS2);
     i386_desc(SEL_TSS2, TSS2_AT, 0x67, 0x89);
@@ -560,7 +565,16 @@ Test(cpu_transfer, task_faults_of_the_old_task)
     v->eflags |= EFLAGS_NT;
     mem_put16(TSS_AT, SEL_TSS2);
     fails(iret(v, 4, 0, &f), VEC_TS, SEL_TSS2); /* not busy */
+    mem_put16(TSS_AT, SEL_TSS2 | 4);
+    fails(iret(v, 4, 0, &f), VEC_TS, SEL_TSS2 | 4);
     v->eflags &= ~EFLAGS_NT;
+    v->tr.limit = 0x5e; /* the last selector to be saved does not fit */
+    fails(far_jmp(v, SEL_TSS2, 0, 4, 0, &f), VEC_TS, SEL_TSS);
+    v->tr.limit = 0x67;
+    fake_gmem.flags[TSS2_AT >> 12] = FAKE_READONLY; /* no place for the back link */
+    fails(far_call(v, SEL_TSS2, 0, 4, 0, &f), VEC_PF, PFERR_P | PFERR_W);
+    cr_assert_eq(v->tr.sel, SEL_TSS);
+    fake_gmem.flags[TSS2_AT >> 12] = 0;
     fake_gmem.flags[TSS_AT >> 12] = FAKE_READONLY;
     fails(far_jmp(v, SEL_TSS2, 0, 4, 0, &f), VEC_PF, PFERR_P | PFERR_W);
     cr_assert_eq(tss_type(SEL_TSS), DESC_TSS32_BUSY);
