@@ -39,7 +39,7 @@ static void report(const char *place, const char *what, bool user)
     if (tries)
         check(name, wrong, 0);
     else
-        skip(name, "(TCG checks no segment limits)");
+        skip(name, "(TCG checks no segment limits, and leaves wrong flags behind CMPXCHG8B)");
     wrong = tries = 0;
 }
 
@@ -77,11 +77,12 @@ static uint32_t *words(uint32_t frame) { return (uint32_t *)(FRAMES + PAGE(frame
 /* --- the same here and there --- */
 
 CODE(w_integer, "movl 4(%esp),%esi\n movl (%esi),%eax\n movl 4(%esi),%edx\n addl %eax,8(%esi)\n adcl %edx,12(%esi)\n"
-     " lock xaddl %edx,16(%esi)\n movl 20(%esi),%eax\n movl $0x5000,%edx\n movl $7,%ebx\n movl $9,%ecx\n"
-     " cmpxchg8b 20(%esi)\n setz 28(%esi)\n stc\n pushl 32(%esi)\n popl 36(%esi)\n movzbl 41(%esi),%ecx\n incw 42(%esi)\n"
+     " lock xaddl %edx,16(%esi)\n setz 28(%esi)\n stc\n pushl 32(%esi)\n popl 36(%esi)\n movzbl 41(%esi),%ecx\n incw 42(%esi)\n"
      " notb 45(%esi)\n rcll 48(%esi)\n pushfl\n popl 52(%esi)\n andl $0xcd5,52(%esi)\n btsl $3,56(%esi)\n sbbl %eax,%eax\n"
      " xorl %edx,%eax\n movl $3,%edx\n imull -4(%esi,%edx,4),%ecx\n xchgb %cl,60(%esi)\n xorl %ecx,%eax\n"
      " movb %al,61(%esi)\n cmpl $5,62(%esi)\n cmovbl 24(%esi),%eax\n movw $0x1234,70(%esi)\n decb 72(%esi)");
+CODE(w_exchange8, "movl 4(%esp),%esi\n movl 20(%esi),%eax\n movl $0x5000,%edx\n movl $7,%ebx\n movl $9,%ecx\n"
+     " cmpxchg8b 20(%esi)\n setz 28(%esi)\n xorl %edx,%eax");
 CODE(w_x87, "movl 4(%esp),%edx\n fninit\n fildll (%edx)\n fld1\n faddp\n fistpll 8(%edx)\n fnstcw 16(%edx)\n movl 8(%edx),%eax");
 
 static void try_same(bool user, void (*code)(void *), uint32_t mask)
@@ -363,11 +364,17 @@ static void try_interrupts(bool user)
 }
 
 static void try_integer(bool user) { try_same(user, w_integer, ~0u); }
+static void try_exchange8(bool user) { try_same(user, w_exchange8, ~0u); }
 static void try_x87(bool user) { try_same(user, w_x87, 0x3fffffff); }
 
-enum { ENTERS = 1, NEW_CODE = 2 }; /* goes to the window from below; user code on a page just written may be translated */
+/*
+ * Goes to the window from below; user code on a page just written may be translated; QEMU's TCG (7.2) works out the
+ * flags behind it by what the code before had left, and an exit there makes DF and others of that.
+ */
+enum { ENTERS = 1, NEW_CODE = 2, GARBLED = 4 };
 static const struct { const char *name; void (*run)(bool user); unsigned how; } all[] = {
-    { "integer", try_integer, 0 }, { "x87", try_x87, 0 }, { "fill", try_fill, 0 }, { "copy", try_copy, 0 },
+    { "integer", try_integer, 0 }, { "exchange8", try_exchange8, GARBLED },
+    { "x87", try_x87, 0 }, { "fill", try_fill, 0 }, { "copy", try_copy, 0 },
     { "fill-then", try_then, 0 }, { "enter", try_enter, ENTERS }, { "faults", try_faults, 0 },
     { "faults-behind", try_faults_behind, 0 }, { "rewritten", try_rewritten, NEW_CODE },
     { "rewriting", try_rewriting, NEW_CODE }, { "code-written", try_code_written, NEW_CODE },
@@ -382,7 +389,8 @@ static void test_place(const char *name, uint32_t gla, bool user)
     for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (below && (all[i].how & ENTERS))
             continue;
-        if (below || rt_limits_checked(user && !(all[i].how & NEW_CODE)))
+        if (!(all[i].how & GARBLED && rt_over_tcg && !rt_on_qemu) &&
+            (below || rt_limits_checked(user && !(all[i].how & NEW_CODE))))
             all[i].run(user);
         report(name, all[i].name, user);
     }
