@@ -454,6 +454,19 @@ void fake_bt_code(uint32_t gla, const void *bytes, unsigned len)
     fake_bt.vcpu.eip = gla;
 }
 
+void fake_bt_run(uint64_t turns)
+{
+    struct vcpu *v = &fake_bt.vcpu;
+
+    while (turns-- && !fake_bt.vm.stop && !v->halted) {
+        v->attention = 0;
+        if (bt_can_run(v))
+            bt_run(v);
+        else
+            interp_run_one(v);
+    }
+}
+
 /* ------------------------------------------------------------- consistency */
 
 static void check_exit(struct bt *bt, const struct tu *t, unsigned x)

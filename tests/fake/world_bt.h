@@ -51,6 +51,8 @@ void fake_bt_again(void);
 void fake_bt_vcpu(unsigned cpl);
 /* Put code at gla and set EIP to it. */
 void fake_bt_code(uint32_t gla, const void *bytes, unsigned len);
+/* Run as the run loop does, until the guest halts or stops, or for so many turns. */
+void fake_bt_run(uint64_t turns);
 /* Check all of the translator's lists against each other; stops the process at the first contradiction. */
 void fake_bt_consistent(void);
 

@@ -430,6 +430,7 @@ static void make_state(void)
 struct end {
     struct vcpu v;
     unsigned stop;
+    gla_t user_limit;
     uint8_t ram[FAKE_BT_RAM];
 };
 static struct end start, want;
@@ -438,6 +439,7 @@ static void save(struct end *e)
 {
     e->v = *V;
     e->stop = fake_bt.vm.stop;
+    e->user_limit = fake_bt.user_limit;
     memcpy(e->ram, fake_bt.vm.ram, FAKE_BT_RAM);
 }
 
@@ -445,6 +447,7 @@ static void restore(const struct end *e)
 {
     *V = e->v;
     fake_bt.vm.stop = e->stop;
+    fake_bt.user_limit = e->user_limit;
     memcpy(fake_bt.vm.ram, e->ram, FAKE_BT_RAM);
     V->hsel_dirty = 0x3f;
 }

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "cpu/interp.h"
+#include "tests/fake/rnd.h"
 
 #define INVALID (-1)
 
@@ -45,12 +46,6 @@ struct decoders {
 struct census {
     unsigned total, referees_differ, excepted, wrong;
 };
-
-static uint32_t rnd(uint64_t *s)
-{
-    *s = *s * 6364136223846793005ull + 1442695040888963407ull;
-    return (uint32_t)(*s >> 33);
-}
 
 static void open_decoders(struct decoders *d)
 {

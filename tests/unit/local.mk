@@ -32,7 +32,7 @@ UNIT_TESTS += %reldir%/base_trace_vm
 %canon_reldir%_base_trace_vm_LDADD = $(MON_LIBS)
 
 UNIT_TESTS += %reldir%/bt_decode_agree
-%canon_reldir%_bt_decode_agree_SOURCES = %reldir%/bt_decode_agree.c
+%canon_reldir%_bt_decode_agree_SOURCES = %reldir%/bt_decode_agree.c tests/fake/rnd.h
 %canon_reldir%_bt_decode_agree_CPPFLAGS = $(unit_cppflags)
 %canon_reldir%_bt_decode_agree_CFLAGS = $(unit_cflags)
 %canon_reldir%_bt_decode_agree_LDFLAGS = $(unit_ldflags)
@@ -45,8 +45,15 @@ UNIT_TESTS += %reldir%/bt_insn
 %canon_reldir%_bt_insn_LDFLAGS = $(unit_ldflags)
 %canon_reldir%_bt_insn_LDADD = $(MON_LIBS)
 
+UNIT_TESTS += %reldir%/bt_programs
+%canon_reldir%_bt_programs_SOURCES = %reldir%/bt_programs.c tests/fake/rnd.h tests/fake/world_bt.h tests/fake/world_bt.c
+%canon_reldir%_bt_programs_CPPFLAGS = $(unit_cppflags)
+%canon_reldir%_bt_programs_CFLAGS = $(unit_cflags)
+%canon_reldir%_bt_programs_LDFLAGS = $(unit_ldflags)
+%canon_reldir%_bt_programs_LDADD = $(MON_LIBS)
+
 UNIT_TESTS += %reldir%/bt_translate
-%canon_reldir%_bt_translate_SOURCES = %reldir%/bt_translate.c tests/fake/world_bt.h tests/fake/world_bt.c
+%canon_reldir%_bt_translate_SOURCES = %reldir%/bt_translate.c tests/fake/rnd.h tests/fake/world_bt.h tests/fake/world_bt.c
 %canon_reldir%_bt_translate_CPPFLAGS = $(unit_cppflags)
 %canon_reldir%_bt_translate_CFLAGS = $(unit_cflags)
 %canon_reldir%_bt_translate_LDFLAGS = $(unit_ldflags)

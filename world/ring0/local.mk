@@ -106,7 +106,10 @@ kmod_selftest_sources = \
     %reldir%/kmod/selftest/monitor.c \
     %reldir%/kmod/selftest/monitor.lds \
     %reldir%/kmod/selftest/selftest.h \
-    %reldir%/kmod/selftest/test.c
+    %reldir%/kmod/selftest/test.c \
+    %reldir%/kmod/selftest/test.h \
+    %reldir%/kmod/selftest/test_requests.c \
+    %reldir%/kmod/selftest/test_vm.c
 
 EXTRA_DIST += $(kmod_sources) $(kmod_selftest_sources) %reldir%/kmod/60-btmon.rules %reldir%/kmod/dkms.conf
 CLEANFILES += %reldir%/btmon.ko %reldir%/btmon_next.ko %reldir%/btmon_selftest.ko %reldir%/dkms.conf
