@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
 
@@ -153,6 +154,14 @@ static const struct program programs[] = {
     PROGRAM(prog_window),
 };
 
+static void put_code_segment(unsigned selector, uint32_t base, uint32_t limit)
+{
+    uint8_t *d = fake_bt.vm.ram + FAKE_BT_GDT + selector;
+
+    put32(d, base << 16 | (limit & 0xffff));
+    put32(d + 4, (base & 0xff000000) | 0x409b00 | (limit & 0xf0000) | (base >> 16 & 0xff));
+}
+
 struct result {
     uint32_t gpr[8], eip, eflags;
     uint8_t ram[FAKE_BT_RAM];
@@ -274,6 +283,48 @@ Test(bt_programs, attention_before_fault)
         bt_run(V);
         cr_expect(V->attention, "at instruction %u", n);
         cr_expect_eq(V->cr2 == FAKE_BT_RAM, n > 2, "at instruction %u", n);
+    }
+}
+
+/*
+ * The handler of an instruction's fault stands right behind it, but in another code segment: the translation that goes
+ * on there is not this one's.
+ */
+Test(bt_programs, handler_in_another_segment)
+{
+    static const uint8_t code[] = {
+        0xea, 0x07, 0x00, 0x00, 0x00, 0xc0, 0x00, /* ljmp $0xc0, $7: base CODE */
+        0xb8, 0xd8, 0x00, 0x00, 0x00,             /* mov $0xd8, %eax */
+        0x8e, 0xd8,                               /* mov %eax, %ds: #NP to 0xe */
+        0x43, 0xfa, 0xf4,                         /* 0xe: inc %ebx; cli; hlt */
+    };
+    static const struct { uint32_t base, limit; } handler[] = {
+        {CODE, 0xfffff}, {CODE + 0x100, 0xfffff}, {CODE, 0x0000e},
+    };
+    struct bt_options o = {.no_inline_seg = 1}; /* the interpreter loads DS, and goes on behind it */
+
+    for (unsigned i = 0; i < ARRAY_SIZE(handler); i++) {
+        struct result *r = malloc(2 * sizeof *r);
+
+        for (unsigned translated = 0; translated < 2; translated++) {
+            fake_bt_new(&o);
+            fake_bt_code(CODE + 0x10e, "\x42\xfa\xf4", 3); /* inc %edx; cli; hlt */
+            fake_bt_code(CODE, code, sizeof code);
+            put_code_segment(0xc0, CODE, 0xfffff);
+            put_code_segment(0xc8, handler[i].base, handler[i].limit);
+            put32(fake_bt.vm.ram + FAKE_BT_GDT + 0xdc, 0x001200); /* data, absent */
+            put32(fake_bt.vm.ram + FAKE_BT_IDT + 8 * VEC_NP, 0xc8u << 16 | 0xe);
+            if (translated)
+                fake_bt_run(1000);
+            else
+                for (unsigned n = 0; n < 1000 && !V->halted; n++)
+                    interp_run_one(V);
+            cr_assert(V->halted);
+            take_result(&r[translated]);
+        }
+        cr_expect_eq(r[0].gpr[REG_EBX], i != 1);
+        cr_expect_arr_eq(&r[0], &r[1], sizeof *r, "segment %u", i);
+        free(r);
     }
 }
 

@@ -202,6 +202,68 @@ Test(bt_translate, cs_limit)
     cr_expect_eq(t->exit[0].target, 12); /* EIPs stay relative to CS */
 }
 
+/* The same bytes at the same EIP in segments of other bases and limits are other code. */
+Test(bt_translate, code_segments)
+{
+    static const struct seg_place { uint32_t base, limit; } places[] = {
+        {CODE, 0xffffffff}, {CODE + 16, 0xffffffff}, {CODE, 0xffff}, {CODE, 0x1f}, {0, CODE + 0x40}, {0, 0xffffffff},
+    };
+    struct tu *made[ARRAY_SIZE(places)];
+
+    fake_bt_new(NULL);
+    memset(fake_bt.vm.ram + CODE, 0x40, 0x100);
+    for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+        V->seg[SEG_CS].base = places[i].base;
+        V->seg[SEG_CS].limit = places[i].limit;
+        V->eip = CODE - places[i].base;
+        if (places[i].base == CODE + 16)
+            V->eip = 0;
+        cr_expect_null(tu_find(BT, V->eip, CODE >> 12, bt_mode(V), V), "place %u", i);
+        cr_expect_eq(!!(bt_mode(V) & MODE_ODDCS), i != 5, "place %u", i);
+        made[i] = translate();
+        cr_assert(made[i], "place %u", i);
+        for (unsigned j = 0; j < i; j++)
+            cr_expect_neq(made[i], made[j]);
+    }
+}
+
+/* Behind the last byte of 4 GiB comes no first one: the interpreter sees to that. */
+Test(bt_translate, end_of_4g)
+{
+    fake_bt_new(NULL);
+    memset(fake_bt.vm.ram + CODE, 0x40, 64);
+    V->seg[SEG_CS].base = CODE + 32;
+    for (uint32_t before = 32; before; before--) {
+        struct tu *t = translate_at(-before);
+        cr_expect_eq(t != NULL, before >= 12, "%u before", before);
+    }
+}
+
+/* User code's GS is used through the real FS, with GS_BIAS less where that can't wrap. */
+Test(bt_translate, gs_modes)
+{
+    static const struct { uint32_t base, limit; unsigned attr; bool fs, used, bias; } rows[] = {
+        {GS_BIAS, 0xffffffff, 0, false, true, true},
+        {GS_BIAS - 1, 0xffffffff, 0, false, true, false},
+        {GS_BIAS, 0xfffffffe, 0, false, true, false},
+        {GS_BIAS, 0xffffffff, SEG_ATTR_EC, false, true, false},
+        {GS_BIAS, 0xffffffff, 0, true, false, false},
+        {GS_BIAS, 0xffffffff, SEG_ATTR_P, false, false, false},
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        fake_bt_new(NULL);
+        fake_bt_vcpu(3);
+        if (rows[i].fs)
+            V->seg[SEG_FS] = V->seg[SEG_DS];
+        V->seg[SEG_GS].base = rows[i].base;
+        V->seg[SEG_GS].limit = rows[i].limit;
+        V->seg[SEG_GS].attr ^= (uint16_t)rows[i].attr;
+        cr_expect_eq(!!(bt_mode(V) & MODE_GS2FS), rows[i].used, "row %u", i);
+        cr_expect_eq(!!(bt_mode(V) & MODE_GSBIAS), rows[i].bias, "row %u", i);
+    }
+}
+
 /* ---------------------------------------------------------------- records */
 
 /* A state of the guest with values that tell where they came from. */

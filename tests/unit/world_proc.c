@@ -37,7 +37,10 @@ static struct cross *cross_new(const char *scenario)
 /* Sends events as fast as can be.  Ends by itself. */
 static void flood(pid_t to)
 {
-    if (fork())
+    pid_t sender = fork();
+
+    cr_assert(sender >= 0);
+    if (sender)
         return;
     for (unsigned i = 0; i < 50000 && !kill(to, SIGUSR1); i++)
         kill(to, SIGALRM);
