@@ -5,19 +5,13 @@
 # off with status 0; and the faces around it: serial to a file, counters, traces,
 # signals, a reader that goes away.
 set -u
-btvmm=${BTVMM:-./btvmm}
+# shellcheck source=tests/lib.sh
+. "${SRCDIR:-.}/tests/lib.sh"
+need_process_world
 image=${BUILDDIR:-.}/guest.img
 [ -f "$image" ] || exit 77
 image=$(cd "$(dirname "$image")" && pwd)/guest.img
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 99
-bad=0
-
-complain() {
-    echo "boot: $*"
-    bad=1
-}
+begin_in_tmp
 
 # ends STATUS ARGUMENT...
 ends() {

@@ -4,17 +4,13 @@
 # What a triple fault, or a broken monitor, leaves: one line that says so, registers, the code at EIP, the translated blocks that ran last,
 # the stack with return addresses; all with the guest's symbols.
 set -u
-btvmm=${BTVMM:-./btvmm}
+# shellcheck source=tests/lib.sh
+. "${SRCDIR:-.}/tests/lib.sh"
+need_process_world
 guest=${BUILDDIR:-.}/tests/guest/triple.elf
 [ -f "$guest" ] || exit 77
 err=$(mktemp) || exit 99
 trap 'rm -f "$err"' EXIT
-bad=0
-
-complain() {
-    echo "dump: $*"
-    bad=1
-}
 
 ends() { # OPTION...
     timeout 60 "$btvmm" -no-reboot "$@" "$guest" < /dev/null 2> "$err" > /dev/null

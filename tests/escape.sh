@@ -4,17 +4,13 @@
 # User code that gets out of direct execution: by the host's 64-bit code selector, there to a system call of any
 # kind or nowhere. The VM ends at once with one clear line and status 1.
 set -u
-btvmm=${BTVMM:-./btvmm}
+# shellcheck source=tests/lib.sh
+. "${SRCDIR:-.}/tests/lib.sh"
+need_process_world
 guest=${BUILDDIR:-.}/tests/guest/escape.elf
 [ -f "$guest" ] || exit 77
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
-bad=0
-
-complain() {
-    echo "escape: $*"
-    bad=1
-}
 
 run() { # WORD
     timeout 30 "$btvmm" --user-exec=direct -no-reboot -append "$1" "$guest" < /dev/null > "$tmp/out" 2> "$tmp/err"

@@ -4,7 +4,9 @@
 # Hosts that lack something, arranged by tests/without: what btvmm needs is missed in one line, with status 1; what it
 # can do without changes nothing that a guest sees.
 set -u
-btvmm=${BTVMM:-./btvmm}
+# shellcheck source=tests/lib.sh
+. "${SRCDIR:-.}/tests/lib.sh"
+need_process_world
 without=${BUILDDIR:-.}/tests/without
 image=${BUILDDIR:-.}/guest.img
 [ -x "$without" ] || { echo "no $without"; exit 99; }
@@ -12,12 +14,6 @@ image=${BUILDDIR:-.}/guest.img
 "$without" memfd true || { echo "the lack of something can't be arranged here"; exit 77; }
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
-bad=0
-
-complain() {
-    echo "hosts: $*"
-    bad=1
-}
 
 # misses WHAT TEXT
 misses() {

@@ -18,8 +18,11 @@ AM_TESTS_ENVIRONMENT = \
 SCRIPT_TESTS = \
     %reldir%/purity.sh \
     %reldir%/includes.sh \
+    %reldir%/probe.sh \
     %reldir%/cli.sh \
+    %reldir%/images.sh \
     %reldir%/boot.sh \
+    %reldir%/records.sh \
     %reldir%/dump.sh \
     %reldir%/escape.sh \
     %reldir%/hosts.sh \
@@ -28,8 +31,16 @@ SCRIPT_TESTS = \
     %reldir%/difftest.sh \
     %reldir%/replay.sh
 dist_check_SCRIPTS += $(SCRIPT_TESTS)
+EXTRA_DIST += %reldir%/lib.sh %reldir%/program32.S
 if !SANITIZERS
 TESTS += $(SCRIPT_TESTS)
 check_PROGRAMS += %reldir%/without
 %canon_reldir%_without_SOURCES = %reldir%/without.c
+if GUESTS
+check_DATA += %reldir%/program32
+CLEANFILES += %reldir%/program32
+
+%reldir%/program32: %reldir%/program32.S
+	$(AM_V_CCLD)$(CC) -m32 -nostdlib -static -no-pie -o $@ $<
+endif
 endif

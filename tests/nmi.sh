@@ -3,12 +3,13 @@
 #
 # The NMI button (SIGUSR2): the guest says READY when it wants one, and judges what comes.
 set -u
-btvmm=${BTVMM:-./btvmm}
+# shellcheck source=tests/lib.sh
+. "${SRCDIR:-.}/tests/lib.sh"
+need_process_world
 guest=${BUILDDIR:-.}/tests/guest/nmi.elf
 [ -f "$guest" ] || exit 77
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
-bad=0
 
 # press PID COMMAND...: the command once for each line READY, while the VM lives; 60 s at most.
 press() {

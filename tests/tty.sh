@@ -3,9 +3,12 @@
 #
 # btvmm on a terminal (a pseudo-terminal that Python holds): raw mode, escapes,
 # and the terminal's settings afterwards, however the VM ends.
+# shellcheck source=tests/lib.sh
+. "${SRCDIR:-.}/tests/lib.sh"
+need_process_world
 command -v python3 > /dev/null || exit 77
 [ -f "${BUILDDIR:-.}/guest.img" ] || exit 77
-exec python3 - "${BTVMM:-./btvmm}" "${BUILDDIR:-.}/guest.img" <<'PYTHON'
+exec python3 - "$btvmm" "${BUILDDIR:-.}/guest.img" <<'PYTHON'
 import os, pty, select, signal, sys, termios, time
 
 btvmm, image = sys.argv[1:3]

@@ -16,6 +16,7 @@ RING0_TESTS = \
     %reldir%/kmod-requests.tap \
     %reldir%/kmod-stress.tap \
     %reldir%/proc.tap \
+    %reldir%/proc-debian.tap \
     %reldir%/refuse.tap \
     %reldir%/scribble.tap \
     %reldir%/trace.tap \

@@ -263,7 +263,7 @@ libworldtest_a_SOURCES = %reldir%/world_proc_direct.c %reldir%/world_proc_monito
 $(libworldtest_a_OBJECTS): override CFLAGS += $(MON_CFLAGS)
 
 UNIT_TESTS += %reldir%/world_proc
-%canon_reldir%_world_proc_SOURCES = %reldir%/world_proc.c world/proc/child.c world/proc/start.c world/proc/filter.c world/proc/ustart.c
+%canon_reldir%_world_proc_SOURCES = %reldir%/world_proc.c host/probe.c world/proc/child.c world/proc/start.c world/proc/filter.c world/proc/ustart.c
 %canon_reldir%_world_proc_CFLAGS = $(AM_CFLAGS) -fPIE -fcf-protection=none
 %canon_reldir%_world_proc_LDFLAGS = -pie
 %canon_reldir%_world_proc_LDADD = libworldtest.a libmonproc.a libworldtest.a libmonproc.a libmonitor.a libmonproc.a $(ZYDIS_LIBS) $(CRITERION_LIBS)

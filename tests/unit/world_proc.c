@@ -14,8 +14,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host/probe.h"
 #include "world/proc/child.h"
 #include "world/proc/proc.h"
+
+static void need_host(void)
+{
+    const char *why = "";
+
+    if (!probe_host(&why))
+        cr_skip_test("%s", why);
+}
+
+TestSuite(world_proc, .init = need_host);
 
 #define RAM_SIZE (16ul << 20)
 
