@@ -7,9 +7,10 @@
  *
  * The host model has the three MSRs about speculation.  ARCH_CAPABILITIES names
  * every flaw that kernels know as absent; SPEC_CTRL and PRED_CMD are accepted and
- * do nothing, because the host's kernel guards its processes from each other. On an AMD host it has two registers
- * besides that kernels access unasked on that vendor's families: hardware configuration, and that of a
- * north bridge; what is written there is ignored.
+ * do nothing, because the host's kernel guards its processes from each other. On an AMD host it has three registers
+ * besides that kernels access unasked on that vendor's families: hardware configuration, that of a
+ * north bridge, and (families 0fh and 10h) whether the processor tells the chip set of its C1E state; what is
+ * written there is ignored.
  *
  * The guest's TSC is the host's plus tsc_offset, which starts at zero so that
  * RDTSC in direct execution shows the same clock; hence IA32_TSC_ADJUST, the
@@ -30,6 +31,7 @@
 #define MSR_DEBUGCTL 0x1d9
 #define MSR_AMD_HWCR 0xc0010015
 #define MSR_AMD_NB_CFG 0xc001001f
+#define MSR_AMD_INT_PENDING 0xc0010055
 
 #define HWCR_TSC_FREQ_SEL BIT64(24) /* the TSC counts at the rate of the P0 state */
 
@@ -74,7 +76,8 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value, struct fault *f)
     case MSR_EFER: x = v->efer; if (!cpuid_has_nx(v)) return msr_absent(f); break;
     case MSR_SPEC_CTRL: x = v->spec_ctrl; if (!guards) return msr_absent(f); break;
     case MSR_AMD_HWCR: x = HWCR_TSC_FREQ_SEL; if (!cpuid_is_amd(v->cpuid)) return msr_absent(f); break;
-    case MSR_AMD_NB_CFG: x = 0; if (!cpuid_is_amd(v->cpuid)) return msr_absent(f); break;
+    case MSR_AMD_NB_CFG:
+    case MSR_AMD_INT_PENDING: x = 0; if (!cpuid_is_amd(v->cpuid)) return msr_absent(f); break;
     case MSR_ARCH_CAPABILITIES: x = ARCH_CAPABILITIES; if (!guards) return msr_absent(f); break;
     default:
         TRACE_EV(v->vm->trace, msr, msr, 0, 2);
@@ -144,7 +147,8 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value, struct fault *f)
     case MSR_SPEC_CTRL: return spec_ctrl_write(v, value, f);
     case MSR_PRED_CMD: return (cpuid_has_guards(v) && !(value & ~PRED_CMD_IBPB)) || fault_gp(f, 0);
     case MSR_AMD_HWCR:
-    case MSR_AMD_NB_CFG: return cpuid_is_amd(v->cpuid) || msr_absent(f);
+    case MSR_AMD_NB_CFG:
+    case MSR_AMD_INT_PENDING: return cpuid_is_amd(v->cpuid) || msr_absent(f);
     case MSR_MISC_ENABLE:
         v->misc_enable = (v->misc_enable & ~MISC_FAST_STRINGS) | (value & MISC_FAST_STRINGS);
         return true;

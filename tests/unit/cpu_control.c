@@ -392,11 +392,14 @@ Test(cpu_control, amd_host)
     cr_assert_eq(o[2], BIT(1) | BIT(2), "TSA_NO");
     cr_assert(msr_read(v, 0xc0010015, &x, &f) && x == BIT(24), "the TSC's rate is constant");
     cr_assert(msr_write(v, 0xc001001f, ~0ull, &f) && msr_read(v, 0xc001001f, &x, &f) && x == 0);
+    cr_assert(msr_write(v, 0xc0010055, ~0ull, &f) && msr_read(v, 0xc0010055, &x, &f) && x == 0);
     v->cpuid = cpuid_model_find("btvmm32");
     cpuid_query(v, 0x80000021, 0, o);
     cr_assert_eq(o[0] | o[1] | o[2] | o[3], 0);
     fails(msr_read(v, 0xc0010015, &x, &f), VEC_GP);
     fails(msr_write(v, 0xc001001f, 0, &f), VEC_GP);
+    fails(msr_read(v, 0xc0010055, &x, &f), VEC_GP);
+    fails(msr_write(v, 0xc0010055, 0, &f), VEC_GP);
 }
 
 Test(cpu_control, xcr0)
